@@ -1,0 +1,20 @@
+"""The `numpy` row: every primitive in plain NumPy, for reading and stepping, and the oracle of the other rows."""
+
+from . import (
+    attention,
+    cross_entropy,
+    device,
+    dropout,
+    elementwise,
+    embedding,
+    layernorm,
+    lstm,
+    matmul,
+    optimizer,
+    reduce,
+    shape,
+    softmax,
+)
+
+MODULES = (device, elementwise, reduce, shape, matmul, softmax, attention, layernorm, embedding, cross_entropy,
+           dropout, lstm, optimizer)  # fmt: skip

@@ -1,0 +1,59 @@
+"""Arrays of this device: making them, moving them, writing into them."""
+
+import numpy as np
+
+
+def is_array(x):
+    """Whether x is an array that this row's functions can take."""
+    return isinstance(x, np.ndarray)
+
+
+def from_host(x):
+    """NumPy array -> array of this device."""
+    return x
+
+
+def to_host(x):
+    """Array of this device -> NumPy array."""
+    return x
+
+
+def owns_memory(x):
+    """Whether x is no view of another array."""
+    return x.base is None
+
+
+def shares_memory(a, b):
+    """Whether the memory spans of a and b overlap."""
+    return np.may_share_memory(a, b)
+
+
+def zeros(shape, dtype):
+    return np.zeros(shape, dtype)
+
+
+def full(shape, value, dtype):
+    return np.full(shape, value, dtype)
+
+
+def astype(x, dtype):
+    return x.astype(dtype, copy=False)
+
+
+def copy(x):
+    return np.array(x)  # always C-contiguous memory of its own
+
+
+def assign(out, key, value):
+    """out[key] = value, in place."""
+    out[key] = value
+
+
+def add_into(out, x):
+    """out += x, in place."""
+    np.add(out, x, out=out)
+
+
+def scale_into(out, factor):
+    """out *= factor, in place."""
+    np.multiply(out, factor, out=out)

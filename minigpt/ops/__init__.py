@@ -1,0 +1,41 @@
+"""Operations: one file per family, forward beside backward. They know arrays and kernels, never Tensors."""
+
+from .attention import Attention, AttentionQKV
+from .cross_entropy import CrossEntropy
+from .dropout import Dropout
+from .elementwise import (
+    GELU,
+    Abs,
+    Add,
+    Cast,
+    Compare,
+    Div,
+    Exp,
+    Label,
+    Log,
+    Mul,
+    Neg,
+    Pow,
+    PowNumber,
+    ReLU,
+    Sigmoid,
+    Sqrt,
+    Sub,
+    Tanh,
+    Where,
+)
+from .embedding import Embedding
+from .layernorm import LayerNorm
+from .lstm import LSTMCell
+from .matmul import BiasResidual, Linear, LinearGELU, MatMul
+from .op import Context, Op
+from .reduce import Max, Mean, Sum, Var
+from .shape import BroadcastTo, Concatenate, Gather, Reshape, Slice, Transpose
+from .softmax import LogSoftmax, Softmax
+
+__all__ = [
+    "GELU", "Abs", "Add", "Attention", "AttentionQKV", "BiasResidual", "BroadcastTo", "Cast", "Compare", "Concatenate",
+    "Context", "CrossEntropy", "Div", "Dropout", "Embedding", "Exp", "Gather", "LSTMCell", "Label", "LayerNorm",
+    "Linear", "LinearGELU", "Log", "LogSoftmax", "MatMul", "Max", "Mean", "Mul", "Neg", "Op", "Pow", "PowNumber",
+    "ReLU", "Reshape", "Sigmoid", "Slice", "Softmax", "Sqrt", "Sub", "Sum", "Tanh", "Transpose", "Var", "Where",
+]  # fmt: skip

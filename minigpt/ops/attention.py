@@ -1,0 +1,103 @@
+"""Scaled dot-product attention, fused: scores, mask, softmax and weighted sum in one op.
+
+`minigpt.functional.scaled_dot_product_attention` runs the same formula as separate ops when the weights are asked
+for; tests hold the two equal.
+"""
+
+from __future__ import annotations
+
+from ..errors import ArgumentError, ShapeError
+from .broadcast import broadcast_shape
+from .op import Op
+
+
+class Attention(Op):
+    """weights = softmax(scale * q @ k^T + mask),  y = dropout(weights) @ v
+
+    Backward: dv = weights^T @ dy, dweights = dy @ v^T, dscores = weights * (dweights - sum_d dy_d y_d),
+              dq = scale * dscores @ k, dk = scale * dscores^T @ q; the weights are recomputed from lse
+    Shapes:   q (B, H, Tq, D), k, v (B, H, Tk, D) -> y (B, H, Tq, D)
+    Settings: mask boolean, True = may attend, broadcasts to (B, H, Tq, Tk); causal: j <= i + Tk - Tq; both: AND.
+              dropout (p, key, first_example). A query that may attend to nothing gives zeros and zero gradient.
+    Raises:   ShapeError, ArgumentError
+    Source:   Vaswani et al. 2017, section 3.2.1; recomputation: Dao et al. 2022, section 3.1
+    """
+
+    @staticmethod
+    def forward(ctx, q, k, v, mask=None, causal=False, scale=None, dropout=(0.0, 0, 0)):
+        check_qkv(q, k, v)
+        mask = check_mask(mask, (*q.shape[:3], k.shape[2]))
+        ctx.settings = (mask, causal, _scale(scale, q.shape[-1]), dropout)
+        y, lse = ctx.row.attention_forward(q, k, v, *ctx.settings)
+        ctx.save(q, k, v, y, lse)
+        return y
+
+    @staticmethod
+    def backward(ctx, dy):
+        q, k, v, y, lse = ctx.saved
+        return ctx.row.attention_backward(dy, q, k, v, y, lse, *ctx.settings)
+
+
+class AttentionQKV(Op):
+    """Self-attention on queries, keys and values that lie side by side, as one linear layer makes them
+
+    Shapes:   qkv (B, T, 3C) -> y (B, T, C); head h uses columns h D … (h + 1) D of each third
+    Settings: n_head, and those of Attention; formulas and sources there
+    """
+
+    @staticmethod
+    def forward(ctx, qkv, n_head, mask=None, causal=False, scale=None, dropout=(0.0, 0, 0)):
+        if qkv.ndim != 3 or qkv.shape[-1] % (3 * n_head):
+            raise ShapeError(
+                f"attention: qkv has shape {qkv.shape}, needs (B, T, 3C) with C divisible by {n_head} heads"
+            )
+        B, T, C3 = qkv.shape
+        mask = check_mask(mask, (B, n_head, T, T))
+        ctx.settings = (n_head, mask, causal, _scale(scale, C3 // (3 * n_head)), dropout)
+        y, lse = ctx.row.attention_qkv_forward(qkv, *ctx.settings)
+        ctx.save(qkv, y, lse)
+        return y  # (B, T, C)
+
+    @staticmethod
+    def backward(ctx, dy):
+        qkv, y, lse = ctx.saved
+        return ctx.row.attention_qkv_backward(dy, qkv, y, lse, *ctx.settings)  # (B, T, 3C)
+
+
+def _scale(scale, D):
+    return 1.0 / D**0.5 if scale is None else float(scale)
+
+
+def check_qkv(q, k, v):
+    """q (B, H, Tq, D), k and v (B, H, Tk, D), or a ShapeError that says which axis differs."""
+    for name, x in (("q", q), ("k", k), ("v", v)):
+        if x.ndim != 4:
+            raise ShapeError(
+                f"attention: {name} has shape {x.shape}, needs four axes (B, H, T, D); "
+                "one head: x[:, None], one sequence: x[None]"
+            )
+    if q.shape[-1] == 0:
+        raise ShapeError(f"attention: q has shape {q.shape}, the head width D must be at least 1")
+    for axis, axis_name in ((0, "B"), (1, "H"), (3, "D")):
+        lengths = (q.shape[axis], k.shape[axis], v.shape[axis])
+        if len(set(lengths)) > 1:
+            raise ShapeError(
+                f"attention: q {q.shape}, k {k.shape}, v {v.shape} must agree on axis {axis_name}, which is "
+                f"{lengths[0]}, {lengths[1]}, {lengths[2]}"
+            )
+    if k.shape[2] != v.shape[2]:
+        raise ShapeError(f"attention: there must be a value for each key, got T = {k.shape[2]} keys, {v.shape[2]} values")
+
+
+def check_mask(mask, scores_shape):
+    """The mask as given, if it is boolean and broadcasts to the scores' shape (B, H, Tq, Tk)."""
+    if mask is None:
+        return None
+    if getattr(mask, "dtype", None) is None or mask.dtype.kind != "b":
+        raise ArgumentError(
+            f"attention: mask must be a boolean array (True = may attend), got {getattr(mask, 'dtype', type(mask))}; "
+            "from numbers: mask != 0, from additive masks: mask > -1"
+        )
+    if broadcast_shape("attention mask (B, H, Tq, Tk)", mask.shape, scores_shape) != scores_shape:
+        raise ShapeError(f"attention: mask {mask.shape} must broadcast to (B, H, Tq, Tk) {scores_shape}")
+    return mask

@@ -1,0 +1,66 @@
+"""Cross entropy between softmax(logits) and class numbers."""
+
+from __future__ import annotations
+
+from math import prod
+
+from ..errors import ArgumentError, ShapeError
+from .embedding import check_ids
+from .op import Op
+
+
+class CrossEntropy(Op):
+    """loss_n = log sum_v exp(logit_nv) - (1 - s) * logit_n,target - s * mean_v logit_nv
+
+    Backward: dlogits = (softmax(logits) - target distribution) * dloss
+    Shapes:   logits (..., V), targets (...) integers -> (...) for reduction "none", else ()
+    Settings: ignore_index marks targets without loss; "mean" divides by the number of other targets;
+              s = label_smoothing spreads that share of the target evenly over all V classes
+    Units:    nats
+    Raises:   ShapeError, ArgumentError (targets out of range; "mean" when every target is ignored)
+    Source:   Szegedy et al. 2016, section 7 (label smoothing)
+    """
+
+    @staticmethod
+    def forward(ctx, logits, targets, ignore_index=-100, reduction="mean", label_smoothing=0.0):
+        if reduction not in ("mean", "sum", "none"):
+            raise ArgumentError(f"cross_entropy: reduction is 'mean', 'sum' or 'none', got {reduction!r}")
+        if not 0.0 <= label_smoothing <= 1.0:
+            raise ArgumentError(f"cross_entropy: label_smoothing lies in 0 … 1, got {label_smoothing}")
+        if logits.ndim == 0 or logits.shape[:-1] != targets.shape or logits.shape[-1] == 0:
+            raise ShapeError(
+                f"cross_entropy: logits {logits.shape} must be (..., V) and targets {targets.shape} the same without "
+                "the last axis"
+            )
+        V = logits.shape[-1]
+        check_ids("cross_entropy targets", targets, V, ignore=ignore_index)
+        row = ctx.row
+        flat = row.reshape(logits, (prod(targets.shape), V))  # (N, V)
+        targets = row.reshape(targets, (prod(targets.shape),))  # (N,)
+        losses, lse = row.cross_entropy_forward(flat, targets, ignore_index, label_smoothing)  # (N,) both
+        ctx.save(flat, targets, lse)
+        ctx.settings = (ignore_index, label_smoothing)
+        ctx.shape = logits.shape
+        ctx.scale = 1.0
+        if reduction == "none":
+            return row.reshape(losses, logits.shape[:-1])
+        if reduction == "mean":
+            count = int(row.sum(row.compare(targets, ignore_index, "!="), (0,)))
+            if count == 0:
+                raise ArgumentError(
+                    f"cross_entropy: all {prod(targets.shape)} targets are ignore_index ({ignore_index}), so their "
+                    "mean does not exist; leave such batches out, or use reduction='sum', which is 0"
+                )
+            ctx.scale = 1.0 / count
+        return row.multiply(row.sum(losses, (0,)), ctx.scale)
+
+    @staticmethod
+    def backward(ctx, dloss):
+        logits, targets, lse = ctx.saved
+        row = ctx.row
+        if dloss.ndim == 0:  # a sum or mean: every row gets the same gradient
+            dloss = row.broadcast_to(row.multiply(dloss, ctx.scale), targets.shape)  # (N,)
+        else:
+            dloss = row.reshape(dloss, targets.shape)  # (N,)
+        dlogits = row.cross_entropy_backward(row.astype(dloss, logits.dtype), logits, targets, lse, *ctx.settings)
+        return row.reshape(dlogits, ctx.shape), None

@@ -1,0 +1,52 @@
+"""Looking rows up in a table by number."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..errors import ArgumentError, ShapeError
+from .op import Op
+
+
+class Embedding(Op):
+    """y[...] = weight[ids[...]];  dweight[ids[...]] += dy[...], repeated ids add up
+
+    Shapes:   ids (...) integers, weight (V, C) -> y (..., C)
+    Raises:   ArgumentError if ids are not integers or lie outside 0 … V - 1, ShapeError
+    """
+
+    @staticmethod
+    def forward(ctx, ids, weight):
+        if weight.ndim != 2:
+            raise ShapeError(f"embedding: weight has shape {weight.shape}, needs two axes (V, C)")
+        check_ids("embedding", ids, weight.shape[0])
+        ctx.n = weight.shape[0]
+        ctx.save(ids)
+        return ctx.row.embedding_forward(ids, weight)  # (..., C)
+
+    @staticmethod
+    def backward(ctx, dy):
+        (ids,) = ctx.saved
+        return None, ctx.row.embedding_backward(dy, ids, ctx.n)  # (V, C)
+
+
+def check_ids(name: str, ids, n: int, ignore: int | None = None):
+    """Refuse ids that are not integers in 0 … n - 1 (or `ignore`), naming the first wrong one and its place."""
+    if ids.dtype.kind not in "iu":
+        hint = "; ids come from a tokenizer, which gives integers" if ids.dtype.kind == "f" else ""
+        raise ArgumentError(f"{name}: ids must be integers, got dtype {ids.dtype}{hint}")
+    if not isinstance(ids, np.ndarray):
+        return  # on a device the kernel guards its own reads; looking here would stall it
+    if ignore is None and (ids.size == 0 or (ids.min() >= 0 and ids.max() < n)):
+        return
+    wrong = (ids < 0) | (ids >= n)
+    if ignore is not None:
+        wrong &= ids != ignore
+    if not wrong.any():
+        return
+    place = tuple(int(i) for i in np.argwhere(wrong)[0])
+    raise ArgumentError(
+        f"{name}: id {int(ids[place])} at index {place} is outside 0 … {n - 1}"
+        + (f" (and is not ignore_index {ignore})" if ignore is not None else "")
+        + "; was the text encoded with another tokenizer than the model's?"
+    )

@@ -1,0 +1,30 @@
+"""The element-wise half of one LSTM step."""
+
+from __future__ import annotations
+
+from ..errors import ShapeError
+from .op import Op
+
+
+class LSTMCell(Op):
+    """i, f, g, o = sigmoid(a_i), sigmoid(a_f), tanh(a_g), sigmoid(a_o);  c = f c_prev + i g;  h = o tanh(c)
+
+    Backward: dc += dh * o * (1 - tanh(c)^2); da_i = dc g i (1 - i), da_f = dc c_prev f (1 - f),
+              da_g = dc i (1 - g^2), da_o = dh tanh(c) o (1 - o); dc_prev = dc f
+    Shapes:   a (B, 4 hidden) in the order i f g o, c_prev (B, hidden) -> h (B, hidden), c (B, hidden)
+    Raises:   ShapeError
+    Source:   Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000
+    """
+
+    @staticmethod
+    def forward(ctx, a, c_prev):
+        if a.ndim != 2 or c_prev.ndim != 2 or a.shape != (c_prev.shape[0], 4 * c_prev.shape[1]):
+            raise ShapeError(f"lstm_cell: a {a.shape} and c_prev {c_prev.shape} must be (B, 4 hidden) and (B, hidden)")
+        h, c, gates = ctx.row.lstm_cell_forward(a, c_prev)
+        ctx.save(gates, c_prev, c)
+        return h, c
+
+    @staticmethod
+    def backward(ctx, dh, dc):
+        gates, c_prev, c = ctx.saved
+        return ctx.row.lstm_cell_backward(dh, dc, gates, c_prev, c)

@@ -1,0 +1,168 @@
+"""Matrix products, and the linear layer alone and fused with what follows it.
+
+Every array with more than two axes is a stack of matrices; a stack times one matrix is one tall matrix times it.
+"""
+
+from __future__ import annotations
+
+from math import prod
+
+from ..errors import ShapeError
+from .broadcast import broadcast_shape, unbroadcast
+from .op import Op
+
+
+class MatMul(Op):
+    """y = a @ b;  da = dy @ b^T, db = a^T @ dy
+
+    Shapes:   a (..., n, k), b (..., k, m) -> y (..., n, m); leading axes broadcast. A 1-D a is a row, a 1-D b a
+              column, and that axis is missing from y, as in NumPy.
+    Raises:   ShapeError if the inner axes differ or an operand is a single number
+    """
+
+    @staticmethod
+    def forward(ctx, a, b):
+        if a.ndim == 0 or b.ndim == 0:
+            raise ShapeError(f"matmul needs arrays with axes, got shapes {a.shape} @ {b.shape}; for numbers use *")
+        row = ctx.row
+        ctx.shapes = (a.shape, b.shape)
+        if a.ndim == 1:
+            a = row.reshape(a, (1, a.shape[0]))  # (1, k)
+        if b.ndim == 1:
+            b = row.reshape(b, (b.shape[0], 1))  # (k, 1)
+        _check_inner(ctx.shapes, a, b)
+        stack = broadcast_shape("matmul (leading axes)", a.shape[:-2], b.shape[:-2])
+        if b.ndim == 2:  # one matrix for the whole stack: no need to repeat it
+            a = row.reshape(a, (prod(a.shape[:-1]), a.shape[-1]))  # (rows, k)
+        ctx.save(a, b)
+        y = row.matmul(a, b)
+        ctx.y_shape = y.shape
+        a_shape, b_shape = ctx.shapes
+        return row.reshape(y, stack + a_shape[-2:-1] + (b_shape[-1:] if len(b_shape) > 1 else ()))  # (..., n, m)
+
+    @staticmethod
+    def backward(ctx, dy):
+        a, b = ctx.saved
+        row = ctx.row
+        a_shape, b_shape = ctx.shapes
+        dy = row.reshape(dy, ctx.y_shape)
+        da = db = None
+        if ctx.needs[0]:
+            da = unbroadcast(row, row.matmul(dy, _transposed(row, b)), a.shape)  # (..., n, k)
+            da = row.reshape(da, a_shape)
+        if ctx.needs[1]:
+            db = unbroadcast(row, row.matmul(_transposed(row, a), dy), b.shape)  # (..., k, m)
+            db = row.reshape(db, b_shape)
+        return da, db
+
+
+def _transposed(row, x):  # (..., n, m) -> (..., m, n)
+    axes = list(range(x.ndim))
+    axes[-1], axes[-2] = axes[-2], axes[-1]
+    return row.permute(x, tuple(axes))
+
+
+def _check_inner(shapes, a, b):
+    if a.shape[-1] == b.shape[-2]:
+        return
+    a_shape, b_shape = shapes
+    hint = ""
+    if len(b_shape) > 1 and a.shape[-1] == b.shape[-1]:
+        hint = "; did you mean a @ b.swapaxes(-1, -2)?"
+    elif len(a_shape) > 1 and a.shape[-2] == b.shape[-2]:
+        hint = "; did you mean a.swapaxes(-1, -2) @ b?"
+    raise ShapeError(
+        f"matmul: {a_shape} @ {b_shape}: the last axis on the left has length {a.shape[-1]}, the "
+        f"{'second to last' if len(b_shape) > 1 else 'only'} axis on the right {b.shape[-2]}; they must be equal{hint}"
+    )
+
+
+def _flatten_rows(ctx, name, x, weight, bias):
+    """x (..., in) -> (N, in), with shapes checked; notes the leading shape on ctx."""
+    if weight.ndim != 2:
+        raise ShapeError(f"{name}: weight has shape {weight.shape}, needs two axes (in, out)")
+    if x.ndim == 0 or x.shape[-1] != weight.shape[0]:
+        hint = "; weight is (in, out), was it given transposed?" if x.ndim and x.shape[-1] == weight.shape[1] else ""
+        raise ShapeError(
+            f"{name}: x has shape {x.shape} and weight (in={weight.shape[0]}, out={weight.shape[1]}): "
+            f"the last axis of x must have length {weight.shape[0]}{hint}"
+        )
+    if bias is not None and bias.shape != (weight.shape[1],):
+        raise ShapeError(f"{name}: bias has shape {bias.shape}, weight (in, out) {weight.shape} needs ({weight.shape[1]},)")
+    ctx.x_shape = x.shape
+    return ctx.row.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))  # (N, in)
+
+
+def _needs(ctx, bias):
+    return (ctx.needs[0], ctx.needs[1], bias is not None and ctx.needs[2])
+
+
+class Linear(Op):
+    """y = x @ weight + bias;  dx = dy @ weight^T, dweight = x^T @ dy, dbias = sum of dy's rows
+
+    Shapes:   x (..., in), weight (in, out), bias (out,) or None -> y (..., out)
+    Raises:   ShapeError
+    """
+
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        flat = _flatten_rows(ctx, "linear", x, weight, bias)  # (N, in)
+        ctx.wanted = _needs(ctx, bias)
+        ctx.save(flat, weight)
+        y = ctx.row.linear_forward(flat, weight, bias)  # (N, out)
+        return ctx.row.reshape(y, (*x.shape[:-1], weight.shape[1]))  # (..., out)
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, weight = ctx.saved
+        dy = ctx.row.reshape(dy, (x.shape[0], weight.shape[1]))  # (N, out)
+        dx, dweight, dbias = ctx.row.linear_backward(dy, x, weight, ctx.wanted)
+        return None if dx is None else ctx.row.reshape(dx, ctx.x_shape), dweight, dbias
+
+
+class LinearGELU(Op):
+    """y = gelu(x @ weight + bias), GPT-2's tanh form;  backward through both
+
+    Shapes:   x (..., in), weight (in, out), bias (out,) or None -> y (..., out)
+    Raises:   ShapeError
+    """
+
+    @staticmethod
+    def forward(ctx, x, weight, bias):
+        flat = _flatten_rows(ctx, "linear_gelu", x, weight, bias)  # (N, in)
+        ctx.wanted = _needs(ctx, bias)
+        y, pre = ctx.row.linear_gelu_forward(flat, weight, bias)  # (N, out) both
+        ctx.save(flat, weight, pre)
+        return ctx.row.reshape(y, (*x.shape[:-1], weight.shape[1]))  # (..., out)
+
+    @staticmethod
+    def backward(ctx, dy):
+        x, weight, pre = ctx.saved
+        dy = ctx.row.reshape(dy, (x.shape[0], weight.shape[1]))  # (N, out)
+        dx, dweight, dbias = ctx.row.linear_gelu_backward(dy, x, weight, pre, ctx.wanted)
+        return None if dx is None else ctx.row.reshape(dx, ctx.x_shape), dweight, dbias
+
+
+class BiasResidual(Op):
+    """y = x + bias + residual;  dx = dresidual = dy, dbias = sum of dy's rows
+
+    Shapes:   x (..., C), bias (C,), residual (..., C) -> y (..., C)
+    Raises:   ShapeError
+    """
+
+    @staticmethod
+    def forward(ctx, x, bias, residual):
+        if x.ndim == 0 or x.shape != residual.shape or bias.shape != x.shape[-1:]:
+            raise ShapeError(
+                f"bias_residual: x {x.shape} and residual {residual.shape} must have one shape (..., C) and bias "
+                f"{bias.shape} must be (C,)"
+            )
+        rows = (prod(x.shape[:-1]), x.shape[-1])
+        flat = [ctx.row.reshape(part, rows) for part in (x, residual)]  # (N, C) each
+        return ctx.row.reshape(ctx.row.bias_residual_forward(flat[0], bias, flat[1]), x.shape)
+
+    @staticmethod
+    def backward(ctx, dy):
+        rows = (prod(dy.shape[:-1]), dy.shape[-1])
+        dbias = ctx.row.bias_residual_backward(ctx.row.reshape(dy, rows)) if ctx.needs[1] else None  # (C,)
+        return dy, dbias, dy

@@ -1,0 +1,325 @@
+"""The engine: Tensors, the tape of applied ops, and backward().
+
+A Tensor is an array that remembers which op made it, from which inputs. Every applied op becomes a Node; nodes are
+numbered as they are made, and an op can only use Tensors that existed before it, so walking the nodes from the
+highest number to the lowest meets each one after all nodes that use its output. That is the whole of backward().
+"""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from collections.abc import Iterator
+from contextlib import ContextDecorator
+from contextvars import ContextVar, Token
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .backend import as_array, current_row
+from .display import describe
+from .errors import ArgumentError, BackendError, GraphError, ShapeError
+from .observe import OBSERVERS, observed
+from .operators import Operators, index_key
+from .ops.op import Context, Op
+from .ops.shape import check_index
+
+_GRAD_MODE: ContextVar[bool] = ContextVar("minigpt_grad_mode", default=True)
+_NODE_NUMBERS = itertools.count()
+
+
+class no_grad(ContextDecorator):
+    """`with mg.no_grad():` (or a decorator): ops inside record nothing, so nothing can be backpropagated."""
+
+    def __init__(self):
+        self._tokens: list[Token] = []
+
+    def __enter__(self):
+        self._tokens.append(_GRAD_MODE.set(False))
+
+    def __exit__(self, *exc):
+        _GRAD_MODE.reset(self._tokens.pop())
+
+
+class Version:
+    """Counts the writes into a piece of memory; Tensors that share the memory share the Version."""
+
+    __slots__ = ("count", "writer")
+
+    def __init__(self):
+        self.count = 0
+        self.writer = ""
+
+    def bump(self, writer: str):
+        self.count += 1
+        self.writer = writer
+
+
+class Node:
+    """One applied op on the tape: its inputs, what forward saved, and which memory must not change until backward."""
+
+    __slots__ = ("__weakref__", "ctx", "freed", "guarded", "inputs", "number", "op", "outputs", "retained")
+
+    def __init__(self, op: type[Op], ctx: Context, inputs: tuple, outputs: tuple[Tensor, ...]):
+        self.op, self.ctx, self.inputs = op, ctx, inputs
+        self.number = next(_NODE_NUMBERS)
+        self.outputs = [(t.shape, t.dtype) for t in outputs]
+        self.retained: dict[int, weakref.ref] = {}  # outputs that asked to keep their gradient
+        self.freed = False
+        saved = [array for array in ctx.saved if array is not None]
+        self.guarded = [
+            (t._version, t._version.count, t.name or f"{role} {i}")
+            for role, tensors in (("input", inputs), ("output", outputs))
+            for i, t in enumerate(tensors)
+            if t is not None and any(ctx.row.shares_memory(t.data, array) for array in saved)
+        ]
+
+    def backward(self, grads_out: list) -> tuple:
+        """The op's backward, with what went in and what comes out checked."""
+        if self.freed:
+            raise GraphError(
+                f"backward through {self.op.__name__} a second time: the first backward() freed what it had saved. "
+                "Call the first one with retain_graph=True, or compute the loss anew"
+            )
+        for version, count, what in self.guarded:
+            if version.count != count:
+                raise GraphError(
+                    f"{self.op.__name__} needs its {what} for backward, but that array was overwritten since by "
+                    f"{version.writer}. Write into a copy, or after backward()"
+                )
+        row = self.ctx.row
+        full = [row.zeros(*self.outputs[i]) if g is None else g for i, g in enumerate(grads_out)]
+        grads = self.op.backward(self.ctx, *full)
+        grads = grads if isinstance(grads, tuple) else (grads,)
+        if len(grads) != len(self.inputs):
+            raise GraphError(
+                f"{self.op.__name__}.backward returned {len(grads)} gradients for {len(self.inputs)} inputs; "
+                "it must return one per input, None where there is none"
+            )
+        return tuple(
+            self._checked(i, t, g) if t is not None and t.requires_grad else None
+            for i, (t, g) in enumerate(zip(self.inputs, grads, strict=True))
+        )
+
+    def _checked(self, i, tensor, grad):
+        if grad is None:
+            return None
+        if grad.shape != tensor.shape:
+            raise ShapeError(
+                f"{self.op.__name__}.backward: the gradient of input {i} has shape {grad.shape}, the input itself "
+                f"{tensor.shape}; if the input was broadcast, sum over the repeated axes"
+            )
+        return self.ctx.row.astype(grad, tensor.dtype)
+
+    def free(self):
+        self.ctx.free()
+        self.inputs, self.guarded, self.freed = (), [], True
+
+
+class Tensor(Operators):
+    """An array with a memory of how it was made. Operators and methods are in `operators.py`.
+
+    data:           the array; float32 unless given as float64, integers and booleans as they are. Not copied.
+    requires_grad:  whether backward() should leave d loss / d self in `.grad`
+    name:           shown in errors and pictures
+    Raises:         ArgumentError for data that is no array of numbers
+    """
+
+    __slots__ = ("__weakref__", "_index", "_node", "_version", "data", "grad", "name", "requires_grad")
+
+    def __init__(self, data, requires_grad: bool = False, name: str | None = None):
+        self.data = data.data if isinstance(data, Tensor) else as_array(data)
+        if requires_grad and self.data.dtype.kind != "f":
+            raise ArgumentError(f"only float tensors can have gradients, got dtype {self.data.dtype}")
+        self.requires_grad = requires_grad
+        self.name = name
+        self.grad: Any = None
+        self._node: Node | None = None
+        self._index = 0  # which output of the node
+        self._version = data._version if isinstance(data, Tensor) else Version()
+
+    @property
+    def op(self) -> type[Op] | None:
+        """The Op class that made this Tensor, None for a leaf."""
+        return self._node.op if self._node else None
+
+    @property
+    def inputs(self) -> tuple[Tensor | None, ...]:
+        """The inputs of that op, () for a leaf. Raises GraphError once backward() has freed the graph."""
+        if self._node is not None and self._node.freed:
+            raise GraphError("backward() has freed this graph; backward(retain_graph=True) keeps it for a look")
+        return self._node.inputs if self._node else ()
+
+    def detach(self) -> Tensor:
+        """The same array without the graph; the memory is shared."""
+        return Tensor(self)
+
+    def __setitem__(self, key, value):
+        """Write into the array in place. Gradients cannot follow a write, so neither side may require one."""
+        if _GRAD_MODE.get() and (self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
+            raise GraphError(
+                "t[...] = value writes in place, which gradients cannot follow, but one side requires a gradient; "
+                "use mg.where(mask, a, b) or mg.concatenate, or write inside `with mg.no_grad():`"
+            )
+        key = index_key(key)
+        check_index("index", key, self.shape)
+        current_row().assign(self.data, key, value.data if isinstance(value, Tensor) else value)
+        self._version.bump("t[...] = value")
+
+    def retain_grad(self) -> Tensor:
+        """Keep this inner Tensor's gradient too when backward() passes; returns self."""
+        if not self.requires_grad:
+            raise GraphError("retain_grad(): this tensor does not depend on anything that requires a gradient")
+        if self._node is not None:
+            self._node.retained[self._index] = weakref.ref(self)
+        return self
+
+    def backward(self, grad=None, retain_graph: bool = False):
+        """Add d self / d leaf to `.grad` of every leaf that self was computed from.
+
+        grad:          d loss / d self, an array of self's shape; may be left out for a single number, where it is 1
+        retain_graph:  keep what forward saved, so that backward can run again
+        Raises:        GraphError (no graph, freed graph, overwritten array, not a single number), ShapeError
+        """
+        for _ in backward_steps(self, grad, retain_graph):
+            pass  # each step is one op; mg.debug looks at them, here they only have to happen
+
+    def __repr__(self):
+        host = self.numpy()
+        parts = [f"Tensor({describe(host)}"]
+        if self.name:
+            parts.append(f"name={self.name!r}")
+        if self.op is not None:
+            parts.append(f"op={self.op.__name__}")
+        if self.requires_grad:
+            parts.append("requires_grad" if self.grad is None else "requires_grad, has grad")
+        return ", ".join(parts) + ")"
+
+
+def apply(op: type[Op], *inputs, **settings):
+    """Run op.forward on the inputs' arrays and put a node on the tape. `Op.apply` is this function.
+
+    Inputs are Tensors, arrays, numbers or None. Returns a Tensor, or a tuple of them if forward returned a tuple.
+    """
+    tensors = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs)
+    if OBSERVERS.get():
+        return observed("around_op", lambda: apply(op, *tensors, **settings), op, tensors, settings, inside=False)
+    row = current_row()
+    arrays = [None if t is None else t.data for t in tensors]
+    for i, a in enumerate(arrays):
+        if a is not None and not row.is_array(a):
+            raise BackendError(
+                f"{op.__name__}: input {i} lies on another device than the {row.name!r} row works on; "
+                "move it with .to(...) or choose the row with mg.use(...)"
+            )
+    recording = _GRAD_MODE.get()
+    ctx = Context(row, tuple(recording and t is not None and t.requires_grad for t in tensors))
+    result = op.forward(ctx, *arrays, **settings)
+    outputs = tuple(_output(op, row, a, tensors, arrays) for a in (result if isinstance(result, tuple) else (result,)))
+    if any(ctx.needs):
+        node = Node(op, ctx, tensors, outputs)
+        for i, t in enumerate(outputs):
+            if t.dtype.kind == "f":
+                t.requires_grad, t._node, t._index = True, node, i
+    return outputs if isinstance(result, tuple) else outputs[0]
+
+
+Op.apply = classmethod(apply)  # the one place where ops, which know arrays, meet Tensors
+
+
+def _output(op, row, array, tensors, arrays) -> Tensor:
+    """Wrap an array that forward returned. Floats take the widest float type among the inputs, else float32."""
+    if isinstance(array, np.generic | float | int):
+        array = row.from_host(np.asarray(array))
+    if op.keeps_dtype and array.dtype.kind == "f":
+        floats = {a.dtype for a in arrays if a is not None and a.dtype.kind == "f"} or {np.dtype(np.float32)}
+        array = row.astype(array, floats.pop() if len(floats) == 1 else np.result_type(*floats))
+    t = Tensor.__new__(Tensor)
+    t.data, t.requires_grad, t.name, t.grad, t._node, t._index = array, False, None, None, None, 0
+    t._version = tensors[0]._version if op.view and row.shares_memory(array, arrays[0]) else Version()
+    return t
+
+
+class Step(NamedTuple):
+    """One op of a backward pass: gradients of its outputs, and of its inputs."""
+
+    op: type[Op]
+    node: Node
+    inputs: tuple[Tensor | None, ...]
+    grads_out: list
+    grads_in: tuple
+
+
+def backward_steps(root: Tensor, grad=None, retain_graph: bool = False) -> Iterator[Step]:
+    """backward(), one op at a time: a Step is yielded after each op's gradients have been handed on."""
+    if not root.requires_grad:
+        raise GraphError(
+            "backward(): this tensor does not depend on anything that requires a gradient (made inside no_grad(), "
+            "detached, or no input has requires_grad=True)"
+        )
+    seed = _seed_gradient(root, grad)
+    if root._node is None:
+        _accumulate(root, seed, current_row(), fresh=grad is None)
+        return
+    waiting: dict[Node, list] = {root._node: [None] * len(root._node.outputs)}  # gradients of outputs, so far
+    waiting[root._node][root._index] = seed
+    for node in _nodes_newest_first(root._node):
+        grads_out = waiting.pop(node, None)
+        if grads_out is not None:
+            for index, ref in node.retained.items():
+                if (kept := ref()) is not None and grads_out[index] is not None:
+                    _accumulate(kept, grads_out[index], node.ctx.row, fresh=False)
+            inputs = node.inputs
+            grads_in = node.backward(grads_out)
+            for t, g in zip(inputs, grads_in, strict=True):
+                if g is None:
+                    continue
+                if t._node is None:
+                    _accumulate(t, g, node.ctx.row, fresh=_is_fresh(g, grads_in, grads_out, node.ctx))
+                else:
+                    slots = waiting.setdefault(t._node, [None] * len(t._node.outputs))
+                    slots[t._index] = g if slots[t._index] is None else node.ctx.row.add(slots[t._index], g)
+            yield Step(node.op, node, inputs, grads_out, grads_in)
+        if not retain_graph:
+            node.free()
+
+
+def _seed_gradient(root: Tensor, grad):
+    row = current_row()
+    if grad is None:
+        if root.size != 1:
+            raise GraphError(
+                f"backward() without a gradient starts from a single number, this tensor has shape {root.shape}; "
+                "reduce it with .sum() or .mean(), or pass backward(grad) with grad of that shape"
+            )
+        return row.full(root.shape, 1.0, root.dtype)
+    grad = grad.data if isinstance(grad, Tensor) else as_array(grad)
+    if grad.shape != root.shape:
+        raise ShapeError(f"backward(grad): grad has shape {grad.shape}, the tensor {root.shape}; they must be equal")
+    return row.astype(grad, root.dtype)
+
+
+def _nodes_newest_first(root: Node) -> list[Node]:
+    """All nodes that root was computed from, by falling number. No recursion: a graph may be 100,000 ops deep."""
+    found, stack = {root}, [root]
+    while stack:
+        for t in stack.pop().inputs:
+            if t is not None and t._node is not None and t._node not in found:
+                found.add(t._node)
+                stack.append(t._node)
+    return sorted(found, key=lambda node: node.number, reverse=True)
+
+
+def _is_fresh(g, grads_in, grads_out, ctx) -> bool:
+    """Whether nobody else holds this gradient's memory, so that a leaf may keep it without a copy."""
+    others = [*grads_out, *ctx.saved]
+    handed_out_once = sum(g is other for other in grads_in) == 1
+    return handed_out_once and ctx.row.owns_memory(g) and not any(g is other for other in others)
+
+
+def _accumulate(tensor: Tensor, grad, row, fresh: bool):
+    """tensor.grad += grad"""
+    if tensor.grad is None:
+        tensor.grad = grad if fresh else row.copy(grad)
+    else:
+        row.add_into(tensor.grad, grad)
