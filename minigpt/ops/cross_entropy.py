@@ -37,8 +37,8 @@ class CrossEntropy(Op):
         row = ctx.row
         flat = row.reshape(logits, (prod(targets.shape), V))  # (N, V)
         targets = row.reshape(targets, (prod(targets.shape),))  # (N,)
-        losses, lse = row.cross_entropy_forward(flat, targets, ignore_index, label_smoothing)  # (N,) both
-        ctx.save(flat, targets, lse)
+        losses, m, log_sum = row.cross_entropy_forward(flat, targets, ignore_index, label_smoothing)  # (N,) each
+        ctx.save(flat, targets, m, log_sum)
         ctx.settings = (ignore_index, label_smoothing)
         ctx.shape = logits.shape
         ctx.scale = 1.0
@@ -56,11 +56,12 @@ class CrossEntropy(Op):
 
     @staticmethod
     def backward(ctx, dloss):
-        logits, targets, lse = ctx.saved
+        logits, targets, m, log_sum = ctx.saved
         row = ctx.row
         if dloss.ndim == 0:  # a sum or mean: every row gets the same gradient
             dloss = row.broadcast_to(row.multiply(dloss, ctx.scale), targets.shape)  # (N,)
         else:
             dloss = row.reshape(dloss, targets.shape)  # (N,)
-        dlogits = row.cross_entropy_backward(row.astype(dloss, logits.dtype), logits, targets, lse, *ctx.settings)
+        dloss = row.astype(dloss, logits.dtype)
+        dlogits = row.cross_entropy_backward(dloss, logits, targets, m, log_sum, *ctx.settings)
         return row.reshape(dlogits, ctx.shape), None

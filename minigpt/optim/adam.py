@@ -1,0 +1,46 @@
+"""Adam and AdamW: steps scaled by running averages of the gradient and of its square."""
+
+from __future__ import annotations
+
+from ..backend import current_row
+from ..errors import ArgumentError
+from .optimizer import Optimizer
+
+
+class Adam(Optimizer):
+    """m = beta1 m + (1 - beta1) g;  v = beta2 v + (1 - beta2) g^2
+    p = p - lr * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + eps),  g = grad + weight_decay * p
+
+    Source:  Kingma & Ba 2015, algorithm 1
+    """
+
+    decoupled = False
+
+    def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
+        super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
+
+    def _check(self, settings):
+        super()._check(settings)
+        if not all(0 <= beta < 1 for beta in settings["betas"]) or len(settings["betas"]) != 2:
+            raise ArgumentError(f"{type(self).__name__}: betas are two numbers in [0, 1), got {settings['betas']}")
+
+    def _update(self, p, state, group):
+        row = current_row()
+        if not state:
+            state.update(t=0, m=row.zeros(p.shape, p.dtype), v=row.zeros(p.shape, p.dtype))
+        state["t"] += 1  # counted per parameter: one that was frozen at first is corrected from its own start
+        beta1, beta2 = group["betas"]
+        row.adam_step(p.data, p.grad, state["m"], state["v"], state["t"], group["lr"], beta1, beta2, group["eps"],
+                      group["weight_decay"], self.decoupled)  # fmt: skip
+
+
+class AdamW(Adam):
+    """Adam, but weight decay shrinks the parameter directly: p = p - lr * weight_decay * p before the step
+
+    Source:  Loshchilov & Hutter 2019, algorithm 2
+    """
+
+    decoupled = True
+
+    def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
+        super().__init__(params, lr, betas, eps, weight_decay)
