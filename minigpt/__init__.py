@@ -50,7 +50,7 @@ _LAZY = {
     "observing": "observe",
     "generate": "generation",
 }
-_SUBMODULES = ("data", "decoding", "functional", "generation", "models", "nn", "optim", "tokenizers", "training", "viz")
+_SUBMODULES = ("data", "decoding", "functional", "generation", "inspect", "models", "nn", "optim", "tokenizers", "training", "viz")
 
 __all__ = [
     "ArgumentError", "BackendError", "CheckpointError", "ConfigError", "DataError", "GradcheckError", "GraphError",

@@ -1,0 +1,39 @@
+"""Measure what the README states.
+
+recipe: train nanoGPT's CPU recipe once per seed and print the mean validation loss.
+import: time `import minigpt` beside `import numpy`, in turn.
+"""
+
+from __future__ import annotations
+
+from .common import add_backend
+
+HELP = "measure the figures that the README states"
+EXAMPLE = "minigpt bench recipe --data tinyshakespeare --seeds 3"
+
+
+def add_arguments(parser):
+    actions = parser.add_subparsers(dest="action", required=True, metavar="WHAT")
+    recipe = actions.add_parser("recipe", help="validation loss of nanoGPT's CPU recipe, mean over seeds")
+    recipe.add_argument("--data", default="tinyshakespeare", metavar="NAME|PATH", help="corpus (default: tinyshakespeare)")
+    recipe.add_argument("--seeds", type=int, default=3, help="runs, with seeds 1, 2, … (default: 3)")
+    recipe.add_argument("--steps", type=int, default=2000, help="training steps (default: 2000)")
+    add_backend(recipe)
+    start = actions.add_parser("import", help="time of `import minigpt` beside `import numpy`")
+    start.add_argument("--rounds", type=int, default=15, help="pairs of fresh interpreters (default: 15)")
+
+
+def run(args) -> int:
+    if args.action == "import":
+        from ..bench.startup import import_times, summary
+
+        print(summary(import_times(args.rounds)))
+        return 0
+    from ..bench.recipe import run_recipe
+
+    losses = []
+    for seed in range(1, args.seeds + 1):
+        losses.append(run_recipe(args.data, seed, args.backend, args.steps))
+        print(f"seed {seed}: {losses[-1]:.4f} nats/char on the whole validation part", flush=True)
+    print(f"mean of {len(losses)}: {sum(losses) / len(losses):.4f} nats/char")
+    return 0

@@ -1,0 +1,50 @@
+"""Arguments and steps that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+
+from ..backend import best_row, use
+from ..errors import ConfigError
+
+
+def add_backend(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--backend", metavar="ROW", help="numpy, cpu or cuda (default: cpu if usable here, else numpy)")
+
+
+def choose_row(name: str | None) -> str:
+    """Make the row the process's default and say which it is; returns its name."""
+    name = name or best_row()
+    use(name)
+    print(f"running on the {name!r} row", file=sys.stderr)
+    return name
+
+
+def add_dataclass_flags(parser, cls, skip=()) -> None:
+    """One flag per field of a dataclass, with the field's help; a flag that is not given stays None."""
+    for f in dataclasses.fields(cls):
+        if f.name in skip:
+            continue
+        flag = "--" + f.name.replace("_", "-")
+        text = f"{f.metadata.get('help', '')} (default: {f.default})"
+        if f.type == "bool":
+            parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
+        elif "tuple" in f.type:
+            parser.add_argument(flag, type=float, nargs=2, default=None, help=text)
+        else:
+            kind = int if "int" in f.type else float if "float" in f.type else str
+            parser.add_argument(flag, type=kind, default=None, metavar=kind.__name__.upper(), help=text)
+
+
+def given_flags(args, cls) -> dict:
+    """The flags of a dataclass that were given on the command line."""
+    names = [f.name for f in dataclasses.fields(cls)]
+    return {name: getattr(args, name) for name in names if getattr(args, name, None) is not None}
+
+
+def check_tables(values: dict, known: tuple[str, ...], path) -> None:
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ConfigError(f"{path} has unknown tables {unknown}; known are {', '.join(f'[{k}]' for k in known)}")

@@ -1,0 +1,38 @@
+"""Corpora to train on: list them, fetch one, look at one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+HELP = "list, fetch and look at corpora"
+EXAMPLE = "minigpt data fetch tinyshakespeare"
+
+
+def add_arguments(parser):
+    actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
+    actions.add_parser("list", help="corpora that have a name")
+    fetch = actions.add_parser("fetch", help="download a corpus; resumes where it stopped, checks the SHA-256")
+    fetch.add_argument("name", help="for example tinyshakespeare")
+    fetch.add_argument("--folder", type=Path, help="where to put it (default: the user's cache folder)")
+    fetch.add_argument("--url", help="another place for the same bytes (a mirror)")
+    show = actions.add_parser("show", help="size, characters and first lines of a corpus, file or folder")
+    show.add_argument("source", metavar="NAME|PATH", help="python, a fetched corpus, a text file or folder")
+
+
+def run(args) -> int:
+    from ..data.corpora import PROSE, load_corpus
+    from ..data.fetch import DOWNLOADS, fetch
+
+    if args.action == "fetch":
+        print(fetch(args.name, args.folder, args.url))
+    elif args.action == "list":
+        print(f"{PROSE:<18} in every CPython: the prose of Python's language reference")
+        for name, entry in DOWNLOADS.items():
+            print(f"{name:<18} {entry.size_bytes:,} bytes, {entry.licence}; minigpt data fetch {name}")
+    else:
+        corpus = load_corpus(args.source)
+        n_bytes = len(corpus.text.encode("utf-8"))
+        print(f"{corpus.name}: {len(corpus.text):,} characters, {len(set(corpus.text))} distinct, {n_bytes:,} bytes")
+        print(corpus.source)
+        print("---", corpus.text[:500], sep="\n")
+    return 0

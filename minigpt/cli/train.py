@@ -1,0 +1,91 @@
+"""Train a GPT on text: the Python prose that every CPython carries, a text file, or a folder of them.
+
+Writes a checkpoint folder: config.json, model.safetensors, the tokenizer, and what `--resume` needs to go on as if
+nothing had happened. Settings come from --config run.toml with tables [data], [model], [train]; flags win over it.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from ..models.config import SHAPES
+from ..training.config import TrainConfig
+from .common import add_dataclass_flags, check_tables, given_flags
+
+HELP = "train a GPT on text"
+EXAMPLE = "minigpt train --data my_book.txt --shape baby --steps 2000 --out runs/book"
+MODEL_FLAGS = ("shape", "block_size", "n_layer", "n_head", "n_embd", "dropout")
+
+
+def add_arguments(parser):
+    parser.add_argument("--data", metavar="NAME|PATH", help="python, a fetched corpus, a text file or folder (default: python)")
+    parser.add_argument("--val-fraction", type=float, help="last part of the text that only validates (default: 0.1)")
+    parser.add_argument("--config", type=Path, metavar="TOML", help="file with tables [data], [model], [train]")
+    parser.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with the run saved in this folder")
+    model = parser.add_argument_group("model")
+    model.add_argument("--shape", choices=SHAPES, help="layers, heads, width and context by name (default: baby)")
+    for name, text in (("block-size", "longest context in tokens"), ("n-layer", "number of blocks"),
+                       ("n-head", "attention heads per block"), ("n-embd", "width, divisible by n-head")):  # fmt: skip
+        model.add_argument(f"--{name}", type=int, help=f"{text} (default: from --shape)")
+    model.add_argument("--dropout", type=float, help="probability of dropping in training (default: 0)")
+    add_dataclass_flags(parser.add_argument_group("training"), TrainConfig)
+
+
+def run(args) -> int:
+    from ..training import Trainer
+
+    if args.resume:
+        others = given_flags(args, TrainConfig)
+        if others or args.data or args.config or any(getattr(args, name) is not None for name in MODEL_FLAGS):
+            print("note: --resume goes on with the saved settings; other flags are ignored", file=sys.stderr)
+        trainer = Trainer.resume(args.resume)
+        print(f"going on after step {trainer.step_number} of {trainer.config.steps}", file=sys.stderr)
+    else:
+        trainer = new_trainer(args)
+    trainer.fit()
+    if trainer.interrupted:
+        return 130
+    history = trainer.history
+    print(f"done: {trainer.step_number} steps, validation loss {history['val_loss'][-1]:.4f} nats per token")
+    print(f"the checkpoint is in {trainer.config.out}; try\n  python -m minigpt generate --model {trainer.config.out}")
+    return 0
+
+
+def new_trainer(args):
+    """A Trainer from the file and the flags."""
+    from ..data import load_corpus, tokenize_and_split
+    from ..models import GPT, GPTConfig
+    from ..tokenizers import CharTokenizer
+    from ..training import Trainer
+    from ..training.config import read_toml
+
+    file = read_toml(args.config) if args.config else {}
+    check_tables(file, ("data", "model", "train"), args.config)
+    flags = {"source": args.data, "val_fraction": args.val_fraction}
+    data = {"source": "python", "val_fraction": 0.1, **file.get("data", {}), **_given(flags)}
+    _refuse_unknown(data, ("source", "val_fraction"), "[data]")
+    model = {"shape": "baby", **file.get("model", {}), **_given({name: getattr(args, name) for name in MODEL_FLAGS})}
+    _refuse_unknown(model, (*MODEL_FLAGS, "bias", "seed", "layer_norm_eps"), "[model]")
+    config = TrainConfig.from_dict({"out": "runs/train", **file.get("train", {}), **given_flags(args, TrainConfig)})
+
+    corpus = load_corpus(data["source"])
+    tokenizer = CharTokenizer.train(corpus.text)
+    seed = model.pop("seed", config.seed)
+    gpt = GPT(GPTConfig.named(model.pop("shape"), tokenizer.vocab_size, **model), seed=seed)
+    gpt.tokenizer = tokenizer
+    tokens = tokenize_and_split(corpus.text, tokenizer, gpt.config.block_size, data["val_fraction"])
+    print(f"{corpus.name}: {len(corpus.text):,} characters, {tokenizer.vocab_size} distinct; {corpus.source}", file=sys.stderr)
+    return Trainer(gpt, tokens, config)
+
+
+def _given(values: dict) -> dict:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _refuse_unknown(values: dict, known, table: str):
+    from ..errors import ConfigError
+
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ConfigError(f"{table} has unknown settings {unknown}; known are {', '.join(known)}")

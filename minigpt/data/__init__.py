@@ -1,0 +1,9 @@
+"""Data: corpora by name or path, downloads, and token ids in windows for training."""
+
+from __future__ import annotations
+
+from minigpt.data.corpora import Corpus, load_corpus, python_prose, split_by_position
+from minigpt.data.prepare import tokenize_and_split
+from minigpt.data.tokens import TokenData
+
+__all__ = ["Corpus", "TokenData", "load_corpus", "python_prose", "split_by_position", "tokenize_and_split"]

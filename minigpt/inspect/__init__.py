@@ -1,0 +1,5 @@
+"""Looking inside a model: activations by name."""
+
+from .capture import capture
+
+__all__ = ["capture"]

@@ -1,0 +1,157 @@
+"""GPT: the page to read first.
+
+A GPT reads token ids and says, for every position, how likely each token of the vocabulary comes next.
+
+    x = wte[ids] + wpe[positions]          what each token is, plus where it stands
+    x = block(x), n_layer times            tokens look at earlier tokens (attention), then each thinks alone (MLP)
+    logits = ln_f(x) @ wte^T               the same table that read the tokens writes them
+
+Axes: B batch, T tokens, C = n_embd channels, V vocabulary. One step down: `nn/block.py`, `nn/attention.py`, `nn/mlp.py`.
+Source: Radford et al. 2019 ("GPT-2"); parameter names are those of its public checkpoints.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from .. import functional as F
+from ..decoding.cache import KVCache
+from ..decoding.loop import generate_ids
+from ..errors import ArgumentError, ShapeError, TokenizerError
+from ..nn import Block, Dropout, Embedding, LayerNorm, Module, ModuleList
+from ..randomness import as_generator
+from ..tensor import Tensor, no_grad
+from .config import GPTConfig
+
+
+class GPT(Module):
+    """A decoder-only transformer with learned positions, pre-norm blocks and a head tied to the token embedding.
+
+    config:  a GPTConfig
+    seed:    int, Generator or None; the initial weights are drawn from it
+    """
+
+    def __init__(self, config: GPTConfig, seed=0):
+        rng = as_generator(seed)
+        V, T, C = config.vocab_size, config.block_size, config.n_embd
+        std = 0.02
+        proj_std = std / (2 * config.n_layer) ** 0.5  # each block adds to the residual twice: keep its variance in bounds
+        self.config = config
+        self.wte = Embedding(V, C, rng=rng, init_std=std)
+        self.wpe = Embedding(T, C, rng=rng, init_std=std)
+        self.drop = Dropout(config.dropout, rng=rng)
+        self.h = ModuleList(
+            Block(
+                C, config.n_head, causal=True, dropout=config.dropout, bias=config.bias, eps=config.layer_norm_eps,
+                rng=rng, init_std=std, proj_std=proj_std,
+            )
+            for _ in range(config.n_layer)
+        )  # fmt: skip
+        self.ln_f = LayerNorm(C, config.layer_norm_eps, config.bias)
+        self._tokenizer = None
+
+    def forward(self, ids, targets=None, cache: KVCache | None = None):
+        """ids (B, T) integers; targets (B, T), already shifted by one -> (logits Tensor (B, T, V), loss or None)
+
+        The loss is the mean cross entropy in nats per token; targets of -100 do not count. With a cache, ids are the
+        tokens that follow those already in it.
+        Raises ShapeError if ids are not (B, T) or longer than block_size, ArgumentError for ids out of range.
+        """
+        ids = self._check(ids, cache)
+        start = cache.length if cache else 0
+        positions = np.arange(start, start + ids.shape[1])  # (T,)
+
+        x = self.wte(ids) + self.wpe(positions)  # (B, T, C)
+        x = self.drop(x)
+        for i, block in enumerate(self.h):
+            x = block(x, cache=cache.layers[i] if cache else None)  # (B, T, C)
+        x = self.ln_f(x)
+        logits = F.linear(x, self.wte.weight.T)  # (B, T, V)
+
+        if targets is None:
+            return logits, None
+        return logits, F.cross_entropy(logits, targets)
+
+    def loss_sum(self, ids, targets) -> tuple[Tensor, int]:
+        """(sum of the losses in nats, number of tokens that count): what a trainer adds up over shards of a batch."""
+        logits, _ = self(ids)
+        return F.cross_entropy(logits, targets, reduction="sum"), int((np.asarray(targets) != -100).sum())
+
+    def generate(
+        self, ids, max_new_tokens, temperature=1.0, top_k=None, top_p=None, seed=None, use_cache=True, eos_id=None
+    ) -> np.ndarray:
+        """Prompt ids (B, T) -> prompt and continuation (B, T + new), int64.
+
+        temperature 0 takes the likeliest token; top_k keeps the k likeliest, top_p the smallest set that holds that
+        much probability. Rows that reached eos_id are filled up with it. Past block_size the last block_size tokens
+        are read anew for each token, since learned positions make old keys invalid; a warning says so once.
+        """
+        was_training = self.training
+        self.eval()
+        try:
+            with no_grad():
+                return generate_ids(
+                    self._next_logits, self._new_cache if use_cache else None, ids, max_new_tokens,
+                    block_size=self.config.block_size, vocab_size=self.config.vocab_size, temperature=temperature, top_k=top_k, top_p=top_p,
+                    rng=as_generator(seed), eos_id=eos_id,
+                )  # fmt: skip
+        finally:
+            self.train(was_training)
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> GPT:
+        """Read config.json and model.safetensors in the layout of Hugging Face's GPT-2; a tokenizer beside them too."""
+        from .pretrained import load_gpt
+
+        return load_gpt(cls, folder)
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write config.json and model.safetensors in that layout, each replaced in one piece."""
+        from .pretrained import save_gpt
+
+        save_gpt(self, folder)
+
+    @property
+    def tokenizer(self):
+        """The tokenizer that belongs to the weights. Raises TokenizerError if none came with them."""
+        if self._tokenizer is None:
+            raise TokenizerError(
+                "this model has no tokenizer: no tokenizer file lay beside its weights. Set model.tokenizer = tok, "
+                "or pass the tokenizer to the function"
+            )
+        return self._tokenizer
+
+    @tokenizer.setter
+    def tokenizer(self, tokenizer):
+        if tokenizer is not None and tokenizer.vocab_size > self.config.vocab_size:
+            raise ArgumentError(
+                f"the tokenizer knows {tokenizer.vocab_size} tokens, the model only {self.config.vocab_size}"
+            )
+        self._tokenizer = tokenizer
+
+    def _new_cache(self, batch: int) -> KVCache:
+        c = self.config
+        return KVCache(c.n_layer, batch, c.n_head, c.block_size, c.n_embd // c.n_head, self.wte.weight.dtype)
+
+    def _next_logits(self, ids: np.ndarray, cache: KVCache | None) -> np.ndarray:
+        """ids (B, T) -> logits of the token that follows (B, V)"""
+        logits, _ = self(ids, cache=cache)  # (B, T, V)
+        return logits[:, -1].numpy()  # (B, V)
+
+    def _check(self, ids, cache):
+        ids = ids.data if isinstance(ids, Tensor) else np.asarray(ids)
+        if ids.ndim != 2 or ids.shape[1] == 0:
+            hint = "; for one sequence: ids[None]" if ids.ndim == 1 else ""
+            raise ShapeError(f"GPT: ids must be (B, T) with T at least 1, got shape {ids.shape}{hint}")
+        total = ids.shape[1] + (cache.length if cache else 0)
+        if total > self.config.block_size:
+            raise ShapeError(
+                f"GPT: {total} tokens are more than block_size = {self.config.block_size} positions; pass the last "
+                f"{self.config.block_size} only: ids[:, -{self.config.block_size}:]"
+            )
+        return ids
+
+    def extra_repr(self):
+        return ", ".join(f"{name}={value}" for name, value in self.config.to_dict().items())

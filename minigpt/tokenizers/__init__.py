@@ -1,0 +1,40 @@
+"""Tokenizers: text to ids and back. `load_tokenizer(folder)` finds out which kind a folder holds."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from minigpt.errors import TokenizerError
+from minigpt.tokenizers.base import Tokenizer
+from minigpt.tokenizers.char import CharTokenizer
+
+# Every kind, tried in this order; each knows its folder by its own FILE.
+KINDS: tuple[type[Tokenizer], ...] = (CharTokenizer,)
+
+__all__ = ["CharTokenizer", "Tokenizer", "find_tokenizer", "load_tokenizer"]
+
+
+def load_tokenizer(folder: str | os.PathLike) -> Tokenizer:
+    """The tokenizer that `tok.save(folder)` wrote, whatever its kind.
+
+    Raises: TokenizerError if there is no such folder, no tokenizer in it, or more than one.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise TokenizerError(f"no folder {folder}: wanted the folder that tok.save(folder) wrote")
+    found = [kind for kind in KINDS if (folder / kind.FILE).is_file()]
+    wanted = ", ".join(kind.FILE for kind in KINDS)
+    if not found:
+        raise TokenizerError(
+            f"no tokenizer in {folder}: wanted one of the files {wanted}; write one with tok.save(folder)"
+        )
+    if len(found) > 1:
+        both = " and ".join(kind.FILE for kind in found)
+        raise TokenizerError(f"{folder} holds more than one tokenizer, {both}: delete the stale file")
+    return found[0].load(folder)
+
+
+def find_tokenizer(folder: str | os.PathLike) -> Tokenizer | None:
+    """load_tokenizer, or None where the folder holds no tokenizer file at all."""
+    return load_tokenizer(folder) if any((Path(folder) / kind.FILE).is_file() for kind in KINDS) else None

@@ -1,0 +1,8 @@
+"""Training: the trainer and its settings, evaluation, checkpoints, and baselines to compare with."""
+
+from .baselines import ngram_baselines
+from .config import TrainConfig
+from .evaluate import bits_per_byte, evaluate
+from .trainer import Trainer
+
+__all__ = ["TrainConfig", "Trainer", "bits_per_byte", "evaluate", "ngram_baselines"]

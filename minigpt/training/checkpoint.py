@@ -1,0 +1,114 @@
+"""Training checkpoints: a model folder plus all that is needed to go on as if nothing had happened.
+
+    config.json, model.safetensors, tokenizer files     the model, for everyone
+    trainer.json           settings, steps done, state of the random generator (which fixes the next batches)
+    trainer.safetensors    optimizer moments, history
+    data.safetensors       the token ids, written once (not for memory maps, whose paths are noted instead)
+
+All files that change are first written beside their final names and then moved there together, so that a full disk
+or a crash while writing leaves the checkpoint from before whole.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..backend import use
+from ..data import TokenData
+from ..errors import CheckpointError, ConfigError
+from ..files import FileGroup, read_json, read_tensors
+from ..models import GPT
+from ..models.pretrained import add_model_files
+from .config import TrainConfig
+
+SETTINGS, STATE, DATA = "trainer.json", "trainer.safetensors", "data.safetensors"
+
+
+def save(trainer, folder) -> None:
+    """Write everything. Raises CheckpointError if that fails; the folder is then as before."""
+    if folder is None:
+        raise CheckpointError("save() needs a folder: pass one, or set TrainConfig(out=...)")
+    folder = Path(folder)
+    if not isinstance(trainer.model, GPT):
+        raise CheckpointError(f"only GPT models can be saved so far, this is a {type(trainer.model).__name__}")
+    arrays = {f"optimizer.{name}": a for name, a in trainer.optimizer.state_dict().items()}
+    arrays |= {f"history.{name}": a for name, a in trainer.history.items()}
+    settings = {
+        "config": trainer.config.to_dict(),
+        "step": trainer.step_number,
+        "rng": trainer.rng.bit_generator.state,
+        "data": _data_note(trainer.data),
+    }
+    with FileGroup(folder) as files:
+        if settings["data"] == DATA and not (folder / DATA).exists():
+            files.tensors(DATA, _compact(trainer.data))
+        add_model_files(files, trainer.model)
+        files.tensors(STATE, arrays)
+        files.json(SETTINGS, settings)
+
+
+def resume(cls, folder, data=None):
+    """A trainer with model, optimizer, data position and history as saved."""
+    folder = Path(folder)
+    settings = read_json(folder / SETTINGS)
+    state = read_tensors(folder / STATE)
+    model = GPT.from_pretrained(folder)
+    try:
+        config = TrainConfig.from_dict({**settings["config"], "out": str(folder)})
+        data = data if data is not None else _load_data(folder, settings["data"])
+        trainer = cls(model, data, config)
+        trainer.rng.bit_generator.state = settings["rng"]
+        trainer.step_number = int(settings["step"])
+        trainer._loss = state["history.loss"].tolist()
+        trainer._lr = state["history.lr"].tolist()
+        trainer._val = list(zip(state["history.val_step"].tolist(), state["history.val_loss"].tolist(), strict=True))
+    except (KeyError, TypeError, ConfigError) as error:
+        raise CheckpointError(f"{folder} is no complete training checkpoint: {error!r}") from None
+    prefix = "optimizer."
+    with use(trainer.row):
+        trainer.optimizer.load_state_dict({k.removeprefix(prefix): a for k, a in state.items() if k.startswith(prefix)})
+    if len(trainer._loss) != trainer.step_number:
+        raise CheckpointError(
+            f"{folder}: {SETTINGS} is of step {trainer.step_number}, {STATE} of step {len(trainer._loss)}; "
+            "the files belong to different checkpoints"
+        )
+    return trainer
+
+
+def _data_note(data):
+    """Where resume finds the data: the file with the ids, the paths of memory maps, or None."""
+    if not isinstance(data, TokenData):
+        return None
+    parts = {"train_ids": data.train_ids, "val_ids": data.val_ids}
+    if all(p is None or isinstance(p, np.memmap) for p in parts.values()):
+        return {
+            k: None if p is None else {"path": str(Path(p.filename).resolve()), "dtype": str(p.dtype), "offset": p.offset,
+                                       "length": len(p)}
+            for k, p in parts.items()
+        }  # fmt: skip
+    return DATA
+
+
+def _compact(data) -> dict[str, np.ndarray]:
+    """The ids in the smallest unsigned type that holds them."""
+    parts = {"train_ids": data.train_ids, "val_ids": data.val_ids}
+    return {k: p.astype(np.min_scalar_type(int(p.max()))) for k, p in parts.items() if p is not None}
+
+
+def _load_data(folder, note):
+    if note is None:
+        raise CheckpointError(f"{folder} holds no data; pass it: Trainer.resume(folder, data=...)")
+    if note == DATA:
+        arrays = read_tensors(folder / DATA)
+        return TokenData(arrays["train_ids"], arrays.get("val_ids"))
+    parts = {}
+    for name, part in note.items():
+        if part is None:
+            parts[name] = None
+            continue
+        if not Path(part["path"]).is_file():
+            raise CheckpointError(f"{folder}: the data file {part['path']} is gone; pass Trainer.resume(folder, data=...)")
+        parts[name] = np.memmap(part["path"], part["dtype"], "r", part["offset"], (part["length"],))
+    return TokenData(**parts)

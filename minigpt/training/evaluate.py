@@ -1,0 +1,32 @@
+"""Loss on text that the model was not trained on."""
+
+from __future__ import annotations
+
+import math
+
+from ..tensor import no_grad
+
+
+def evaluate(model, data, batch_size=32, max_tokens=None) -> float:
+    """Mean loss in nats per token over the validation part, each token predicted once.
+
+    data:  has `val_batches(n, max_tokens)`, which yields keyword arguments for model.loss_sum
+    Dropout is off meanwhile; the model's mode is restored.
+    """
+    was_training = model.training
+    model.eval()
+    losses, tokens = [], 0
+    try:
+        with no_grad():
+            for batch in data.val_batches(batch_size, max_tokens):
+                loss, count = model.loss_sum(**batch)
+                losses.append(loss.item())
+                tokens += count
+    finally:
+        model.train(was_training)
+    return math.fsum(losses) / max(tokens, 1)
+
+
+def bits_per_byte(nats_per_token: float, tokens: int, n_bytes: int) -> float:
+    """Nats per token -> bits per byte of UTF-8, which can be compared across tokenizers: L / ln 2 * tokens / bytes."""
+    return nats_per_token / math.log(2) * tokens / n_bytes

@@ -1,0 +1,54 @@
+"""What a training run shows while it runs."""
+
+from __future__ import annotations
+
+import sys
+
+
+class Progress:
+    """A tqdm bar on stderr: loss, validation loss, learning rate, tokens/s, time left; silent if progress is off."""
+
+    def __init__(self, trainer):
+        self.trainer = trainer
+        self.shown: dict[str, str] = {}
+
+    def __enter__(self):
+        from tqdm import tqdm  # slow to import; only a run needs it
+
+        t = self.trainer
+        config = t.config
+        if config.progress:
+            parameters = sum(p.size for p in t.model.parameters())
+            print(f"training {parameters:,} parameters on the {t.row!r} row, seed {config.seed}", file=sys.stderr)
+        self.bar = tqdm(
+            total=config.steps, initial=t.step_number, disable=not config.progress, unit="step", smoothing=0.1,
+            dynamic_ncols=True, file=sys.stderr,
+        )  # fmt: skip
+        return self
+
+    def stepped(self, loss: float, seconds: float):
+        """loss in nats per token; seconds of the whole step"""
+        t = self.trainer
+        block_size = getattr(t.data, "block_size", None) or 1
+        tokens = t.config.batch_size * t.config.accumulate * block_size
+        self.shown.update(loss=f"{loss:.3f}", lr=f"{t.optimizer.lr:.1e}", tok_s=f"{tokens / seconds:,.0f}")
+        self.bar.set_postfix(self.shown, refresh=False)
+        self.bar.update(1)
+
+    def evaluated(self, loss: float):
+        """loss in nats per token"""
+        self.shown["val"] = f"{loss:.3f}"
+        self.bar.set_postfix(self.shown, refresh=True)
+
+    def interrupted(self):
+        if not self.trainer.config.progress:
+            return
+        step, out = self.trainer.step_number, self.trainer.config.out
+        if out:
+            how = f"saved in {out}; go on with\n  python -m minigpt train --resume {out}"
+        else:
+            how = "nothing was saved, since no `out` folder was set; the model in memory is as of this step"
+        self.bar.write(f"stopped after step {step}; {how}", file=sys.stderr)
+
+    def __exit__(self, *exc):
+        self.bar.close()

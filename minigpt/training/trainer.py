@@ -1,0 +1,160 @@
+"""Trainer: batches in, gradients, one AdamW step, again; with evaluation, checkpoints and a progress bar.
+
+One step, which is all of training:
+
+    for each round of accumulation:
+        loss_sum, count = model.loss_sum(**data.batch(rng, batch_size))
+        loss_sum.backward()                        gradients add up in .grad
+    gradients / total count                        mean over all tokens of the step
+    clip to a global norm;  AdamW at the learning rate of the schedule
+"""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+
+from ..backend import best_row, current_row, use
+from ..errors import ArgumentError, ConfigError, NumericsError
+from ..optim import AdamW, clip_grad_norm_, cosine_warmup
+from ..randomness import as_generator, dropout_keys
+from . import checkpoint
+from .config import TrainConfig
+from .evaluate import evaluate
+from .interrupt import StopRequest
+from .progress import Progress
+
+
+class Trainer:
+    """Trains `model` on `data` as `config` says.
+
+    model:   has parameters() and loss_sum(**batch) -> (Tensor, count)
+    data:    has batch(rng, n) -> dict of arrays; with `with_block_size`, it is bound to the model's block size; with
+             `val_batches` and a validation part, it is evaluated
+    history: arrays so far: "loss" (steps,), "lr" (steps,), "val_step" and "val_loss" (evaluations,); nats per token
+    Raises:  ConfigError, ArgumentError, DataError
+    """
+
+    def __init__(self, model, data, config: TrainConfig | None = None):
+        self.config = config or TrainConfig()
+        if self.config.workers not in (None, 1):
+            raise ConfigError(f"workers={self.config.workers}: this version trains in one thread; use workers=1")
+        self.row = self.config.backend or best_row()
+        block_size = getattr(getattr(model, "config", None), "block_size", None)
+        if hasattr(data, "with_block_size") and block_size is not None:
+            data = data.with_block_size(block_size)
+        if hasattr(data, "check") and hasattr(model, "config"):
+            data.check(model.config.vocab_size)
+        self.model, self.data = model, data
+        self.rng = as_generator(self.config.seed)
+        with use(self.row):
+            self.optimizer = AdamW(
+                decay_groups(model, self.config.weight_decay), self.config.lr, self.config.betas, weight_decay=0.0
+            )
+        self.step_number = 0  # steps done
+        self.interrupted = False
+        self._loss: list[float] = []
+        self._lr: list[float] = []
+        self._val: list[tuple[int, float]] = []
+
+    @property
+    def history(self) -> dict[str, np.ndarray]:
+        return {
+            "loss": np.array(self._loss),
+            "lr": np.array(self._lr),
+            "val_step": np.array([step for step, _ in self._val], np.int64),
+            "val_loss": np.array([loss for _, loss in self._val]),
+        }
+
+    def step(self) -> float:
+        """One whole optimizer step; returns its mean training loss in nats per token.
+
+        Raises NumericsError if loss or gradients are NaN or Inf; parameters are then still those before the step.
+        """
+        config = self.config
+        self.model.train()
+        self.model.zero_grad()
+        total, count = 0.0, 0
+        with use(self.row):
+            for round_ in range(config.accumulate):
+                batch = self.data.batch(self.rng, config.batch_size)
+                with dropout_keys(config.seed, self.step_number, first_example=round_ * config.batch_size):
+                    loss_sum, n = self.model.loss_sum(**batch)
+                loss_sum.backward()
+                total, count = total + loss_sum.item(), count + n
+            if count == 0:
+                raise ArgumentError(f"step {self.step_number + 1}: no target of the batch counts (all are ignored)")
+            loss = total / count
+            if not np.isfinite(loss):
+                raise NumericsError(f"step {self.step_number + 1}: the loss is {loss}; a lower learning rate usually helps")
+            params = [p for p in self.model.parameters() if p.grad is not None]
+            for p in params:
+                current_row().scale_into(p.grad, 1.0 / count)
+            if config.grad_clip:
+                clip_grad_norm_(params, config.grad_clip)
+            lr = cosine_warmup(self.step_number, config.warmup, config.steps, config.lr, config.min_lr)
+            self.optimizer.lr = lr
+            self.optimizer.step()
+        self.step_number += 1
+        self._loss.append(loss)
+        self._lr.append(lr)
+        return loss
+
+    def evaluate(self) -> float:
+        """Validation loss in nats per token, over `eval_tokens` of it or all; noted in the history."""
+        with use(self.row):
+            loss = evaluate(self.model, self.data, max_tokens=self.config.eval_tokens)
+        self._val.append((self.step_number, loss))
+        return loss
+
+    def fit(self) -> dict[str, np.ndarray]:
+        """Train up to config.steps, evaluating and saving at the intervals set; returns the history.
+
+        Ctrl-C finishes the step, saves if there is a folder, sets `interrupted`, and returns; a second one stops at
+        once. A full disk while saving raises CheckpointError and leaves the checkpoint from before.
+        """
+        config = self.config
+        can_evaluate = getattr(self.data, "has_val", False)
+        self.interrupted = False
+        with Progress(self) as progress, StopRequest() as stop:
+            while self.step_number < config.steps and not stop.requested:
+                start = time.perf_counter()
+                loss = self.step()
+                progress.stepped(loss, time.perf_counter() - start)
+                if can_evaluate and _due(self.step_number, config.eval_interval, config.steps):
+                    progress.evaluated(self.evaluate())
+                if config.out and _due(self.step_number, config.save_interval, config.steps):
+                    self.save()
+            self.interrupted = stop.requested and self.step_number < config.steps
+            if self.interrupted:
+                if config.out:
+                    self.save()
+                progress.interrupted()
+        return self.history
+
+    def save(self, folder=None) -> None:
+        """Write a checkpoint, from which Trainer.resume goes on bit for bit, into `folder` or config.out."""
+        checkpoint.save(self, folder or self.config.out)
+
+    @classmethod
+    def resume(cls, folder, data=None) -> Trainer:
+        """The trainer that was saved into `folder`, ready to go on. data: needed only if it was not saved along.
+
+        Raises CheckpointError if the folder is no training checkpoint, or damaged.
+        """
+        return checkpoint.resume(cls, folder, data)
+
+
+def decay_groups(model, weight_decay: float) -> list[dict]:
+    """Two parameter groups: matrices and embeddings with weight decay; biases, norm scales and shifts without."""
+    params = list(model.parameters())
+    groups = [
+        {"params": [p for p in params if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
+    ]
+    return [group for group in groups if group["params"]]
+
+
+def _due(step: int, interval: int, last: int) -> bool:
+    return step == last or (interval > 0 and step % interval == 0)

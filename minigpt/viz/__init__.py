@@ -1,0 +1,34 @@
+"""Pictures from plain arrays: Matplotlib figures and self-contained HTML.
+
+Every view is an object with `.fig()`, `.save("x.html")` (or .png, .svg, .pdf) and, in a notebook, a picture
+of its own. The arrays may come from anywhere; nothing here knows a Tensor or a model.
+
+`import minigpt.viz` loads neither Matplotlib nor the views: each name below is loaded at its first use.
+"""
+
+from importlib import import_module
+
+# public name -> the module of this package that defines it
+_HOME = {
+    "AttentionGrid": "attention",
+    "LossCurve": "loss",
+    "View": "base",
+    "visible": "html",
+}
+
+__all__ = ["AttentionGrid", "LossCurve", "View", "visible"]
+
+
+def __getattr__(name):
+    """Load a view when it is first asked for (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(
+            f"module {__name__!r} has no attribute {name!r}; it has {', '.join(sorted(_HOME))}"
+        )
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value  # the next access finds it without this function
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,229 @@
+"""Where every head looks: a layer × head grid of attention maps.
+
+Row i of a map is the query token i, column j the key token j; the colour is the attention weight w_ij, the
+share of value j in what query i reads. Each row sums to 1. Beside each map stands its mean entropy in nats,
+    mean_i  -sum_j w_ij ln w_ij
+0 when every query looks at one token, ln(number of visible keys) when it looks at all of them alike.
+Attention shows where a head reads, not why the model answers as it does.
+"""
+
+import numpy as np
+
+from minigpt.errors import ArgumentError, NumericsError, ShapeError
+from minigpt.viz import html
+from minigpt.viz.base import View
+
+SUM_TOLERANCE = 1e-3
+LARGEST_PAGE = 20_000_000  # weights; 16 layers × 16 heads × 128² are 4 million
+UNITS = "attention weight, 0 to 1"
+
+
+class AttentionGrid(View):
+    """All attention maps of a model for one text, layers as rows, heads as columns.
+
+    weights   (L, H, T, T) array, or a list over layers of (H, T, T): after the softmax, without batch axis
+    tokens    T strings, one per position (a plain string counts as one token per character)
+    title     str, or None for a default
+    causal    True: grey out the keys after each query; False: never; None: do so if all of them are zero
+
+    Attributes, all plain: `weights` (L, H, T, T) float32 or float64, a read-only copy; `tokens` list of str;
+    `entropy` (L, H) float64 in nats, mean over the rows that attend to something (NaN if none does);
+    `causal` bool; `title` str.
+
+    Raises ShapeError, ArgumentError or NumericsError when the weights are no attention weights.
+    """
+
+    script = "attention.js"
+
+    def __init__(self, weights, tokens, title=None, causal=None):
+        self.weights = _checked_weights(weights)
+        self.tokens = _checked_tokens(tokens, self.weights.shape[-1])
+        self.causal = _checked_causal(self.weights, causal)
+        _check_rows(self.weights)
+        self.entropy = mean_entropy(self.weights)
+        self.title = html.one_line(title) if title is not None else "Attention by layer and head"
+
+    def __repr__(self):
+        L, H, T, _ = self.weights.shape
+        return f"AttentionGrid({L} layers × {H} heads × {T} tokens, causal={self.causal})"
+
+    def even_entropy(self):
+        """The entropy in nats of a head that looks at all visible keys alike, the largest mean possible."""
+        T = len(self.tokens)
+        visible_keys = np.arange(1, T + 1) if self.causal else np.full(T, T)
+        return float(np.log(visible_keys).mean())
+
+    def caption(self, layer, head):
+        """`layer 0, head 2: 1.23 nats`, layers and heads counted from 0 as in the names of the weights."""
+        return f"layer {layer}, head {head}: {_nats(self.entropy[layer, head])}"
+
+    def alt(self):
+        L, H, T, _ = self.weights.shape
+        text = (
+            f"{self.title}. Grid of {L} × {H} heat maps (layers × heads) over {T} tokens: rows are query "
+            f"tokens, columns are key tokens, colour is the {UNITS}."
+        )
+        if self.causal:
+            text += " Keys after the query are grey (causal mask)."
+        if np.isfinite(self.entropy).any():
+            sharp = np.unravel_index(np.nanargmin(self.entropy), (L, H))
+            broad = np.unravel_index(np.nanargmax(self.entropy), (L, H))
+            text += f" Most focused is {self.caption(*sharp)}; most spread out is {self.caption(*broad)}."
+        return text
+
+    def data(self):
+        """What the page carries: weights in steps of 1/255, of a causal grid only the lower triangles."""
+        from minigpt.viz.figure import colour_table
+
+        L, H, T, _ = self.weights.shape
+        if self.weights.size > LARGEST_PAGE:
+            raise ArgumentError(
+                f"a page of {L} × {H} heads × {T}² weights would choke a browser: at most {LARGEST_PAGE:,}, "
+                f"got {self.weights.size:,}. Show fewer layers or heads, or a shorter text, or draw the "
+                "picture alone with .fig()."
+            )
+        steps = np.rint(self.weights * 255).clip(0, 255).astype(np.uint8)
+        if self.causal:
+            query, key = np.tril_indices(T)
+            steps = steps[:, :, query, key]  # (L, H, T * (T + 1) / 2)
+        return {
+            "title": self.title,
+            "shape": [L, H, T],
+            "causal": self.causal,
+            "tokens": [html.visible(token) for token in self.tokens],
+            "entropy": [[_rounded(value) for value in row] for row in self.entropy],
+            "even": round(self.even_entropy(), 6),
+            "colours": html.base64_text(colour_table()),
+            "weights": html.base64_text(steps),
+        }
+
+    def fig(self):
+        """The grid as a new matplotlib Figure; token labels are drawn where they are large enough to read."""
+        from minigpt.viz import attention_figure
+
+        return attention_figure.draw(self)
+
+
+def mean_entropy(weights):
+    """Mean over query rows of -sum_j w_j ln w_j.  weights (L, H, T, T) -> (L, H) float64, nats.
+
+    Rows of zeros (nothing to attend to) do not count; a head of nothing but such rows gives NaN.
+    """
+    w = np.asarray(weights, dtype=np.float64)
+    log_w = np.log(np.where(w > 0, w, 1.0))  # w ln w -> 0 as w -> 0
+    rows = -(w * log_w).sum(axis=-1)  # (L, H, T)
+    alive = w.sum(axis=-1) > 0.5  # (L, H, T)
+    count = alive.sum(axis=-1)  # (L, H)
+    return np.where(count > 0, (rows * alive).sum(axis=-1) / np.maximum(count, 1), np.nan)
+
+
+def _nats(value):
+    return f"{value:.2f} nats" if np.isfinite(value) else "no live rows"
+
+
+def _rounded(value):
+    return round(float(value), 6) if np.isfinite(value) else None
+
+
+def _as_array(values):
+    """A numeric array, or an error that says what else was given."""
+    try:
+        array = np.asarray(values)
+    except ValueError as error:  # nested lists of unequal length
+        raise ShapeError(
+            f"weights need the same number of heads, queries and keys everywhere: {error}"
+        ) from error
+    if array.dtype.kind not in "fiub":
+        raise ArgumentError(
+            f"weights need a float array; got {type(values).__name__} of dtype {array.dtype}. "
+            "Of a Tensor pass t.numpy(), of a list of them [t.numpy() for t in layers]."
+        )
+    return array
+
+
+def _checked_weights(weights):
+    """A read-only (L, H, T, T) copy in float32 or float64."""
+    if isinstance(weights, (list, tuple)):
+        layers = [_as_array(layer) for layer in weights]
+        shapes = [layer.shape for layer in layers]
+        if len(set(shapes)) > 1:
+            raise ShapeError(f"every layer needs the same shape (H, T, T); got {shapes}.")
+        weights = np.stack(layers) if layers else np.zeros((0, 0, 0, 0))
+    weights = _as_array(weights)
+    if weights.ndim == 5:
+        raise ShapeError(
+            f"weights need 4 axes (L, H, T, T); got {weights.shape}. If the second axis is the batch, pick "
+            "one example: [layer[0] for layer in weights]."
+        )
+    if weights.ndim != 4:
+        raise ShapeError(
+            "weights need 4 axes (layers, heads, queries, keys) or a list over layers of (H, T, T); got "
+            f"shape {weights.shape}. For one layer of shape (H, T, T) pass [layer], for one head [[head]]."
+        )
+    if weights.shape[2] != weights.shape[3]:
+        raise ShapeError(
+            f"self-attention maps are square, (L, H, T, T); got {weights.shape}. With a key-value cache only "
+            "the newest query is computed: run the whole text at once without the cache."
+        )
+    if 0 in weights.shape:
+        raise ShapeError(f"weights need at least one layer, head and token; got shape {weights.shape}.")
+    weights = np.array(weights, dtype=np.float64 if weights.dtype == np.float64 else np.float32)
+    if not np.isfinite(weights).all():
+        where = tuple(int(k) for k in np.argwhere(~np.isfinite(weights))[0])
+        raise NumericsError(
+            f"weights have {weights[where]} at [layer, head, query, key] = {list(where)}. A NaN often "
+            "comes from a softmax over a row that is masked completely; such a row should be all zeros."
+        )
+    weights.flags.writeable = False
+    return weights
+
+
+def _checked_tokens(tokens, T):
+    tokens = list(tokens)
+    for k, token in enumerate(tokens):
+        if not isinstance(token, str):
+            raise ArgumentError(
+                f"tokens need to be strings; got {type(token).__name__} at position {k}. "
+                "Of ids make [tokenizer.decode([i]) for i in ids]."
+            )
+    if len(tokens) != T:
+        raise ShapeError(
+            f"one token per position: weights have T={T}, got {len(tokens)} tokens. Did a start token, or "
+            "the last token that was only a target, come in or fall out?"
+        )
+    return tokens
+
+
+def _checked_causal(weights, causal):
+    T = weights.shape[-1]
+    later = np.triu(np.ones((T, T), dtype=bool), k=1)  # key after query
+    if causal is None:
+        return bool(T > 1 and not weights[..., later].any())
+    if causal and np.abs(weights[..., later]).max(initial=0) > 1e-6:
+        layer, head, query, key = (int(k) for k in np.argwhere(np.abs(weights) * later > 1e-6)[0])
+        raise ArgumentError(
+            f"causal=True greys out later keys, but layer {layer}, head {head} gives weight "
+            f"{weights[layer, head, query, key]:.3g} from query {query} to the later key {key}. "
+            "Leave causal=None for attention that looks both ways."
+        )
+    return bool(causal)
+
+
+def _check_rows(weights):
+    """Each row is a probability distribution, or all zeros."""
+    if weights.min() < -1e-6:
+        raise ArgumentError(
+            f"attention weights are not negative; the smallest here is {weights.min():.3g}. These look "
+            "like scores before the softmax: apply a softmax over the last axis."
+        )
+    sums = weights.sum(axis=-1, dtype=np.float64)  # (L, H, T)
+    wrong = (np.abs(sums - 1) > SUM_TOLERANCE) & (np.abs(sums) > SUM_TOLERANCE)
+    if wrong.any():
+        layer, head, query = (int(k) for k in np.argwhere(wrong)[0])
+        hint = "Apply a softmax over the last axis, or turn dropout off with model.eval()."
+        if np.allclose(weights.sum(axis=-2), 1, atol=SUM_TOLERANCE):
+            hint = "The columns do: swap the last two axes (queries first), or softmax over axis -1."
+        raise ArgumentError(
+            f"each row of weights sums to 1 within {SUM_TOLERANCE} (or to 0 where nothing may be seen); "
+            f"layer {layer}, head {head}, query {query} sums to {sums[layer, head, query]:.4g}. {hint}"
+        )

@@ -1,0 +1,143 @@
+"""How `AttentionGrid` becomes a Matplotlib figure: one canvas measured in inches, one image per head.
+
+One canvas instead of an axes per head: 256 axes would take seconds, 256 images do not.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+
+from minigpt.viz import figure, html
+from minigpt.viz.attention import UNITS
+
+LABEL_POINTS = 5.5  # the smallest token labels; where they would be smaller they are left out
+LABEL_LENGTH = 14  # longer tokens are cut in the labels, not in the data
+INK, SOFT = "#222222", "#555555"
+_VERBATIM = {"parse_math": False, "usetex": False}  # a token "$x$" is text, not a formula
+
+
+class _Layout(NamedTuple):
+    """Where things stand on the figure, in inches from its lower left corner."""
+
+    width: float
+    height: float
+    panel: float  # side of one map
+    gap: tuple  # between maps: horizontal, vertical
+    left: float  # left edge of the first column of maps
+    top: float  # upper edge of the first row of maps
+    labels: list  # token labels; empty where they would be too small
+    points: float  # their size
+
+    def corner(self, layer, head):
+        """Lower left corner of a map."""
+        x = self.left + head * (self.panel + self.gap[0])
+        return x, self.top - self.panel - layer * (self.panel + self.gap[1])
+
+
+def draw(view):
+    """A new figure of all heads of an AttentionGrid."""
+    L, H, T, _ = view.weights.shape
+    labels = [figure.drawable(html.clip(html.visible(token), LABEL_LENGTH)) for token in view.tokens]
+    page = _layout(L, H, T, labels)
+    with figure.house_style():
+        fig = figure.new_figure(page.width, page.height)
+        ax = fig.add_axes((0, 0, 1, 1), label="heads")
+        ax.set_axis_off()
+        colours = figure.weight_colours()
+        for layer in range(L):
+            for head in range(H):
+                _draw_head(ax, page, view, layer, head, colours)
+        _draw_tokens(ax, page, L, H)
+        _draw_words(ax, page, view)
+        _draw_colour_bar(fig, page, L, H, colours)
+        ax.set(xlim=(0, page.width), ylim=(0, page.height))  # last: every image resets them
+    return fig
+
+
+def _layout(L, H, T, labels):
+    """Maps as large as the labels want, within a figure that still fits on a screen."""
+    wanted = T * LABEL_POINTS / 72 / 0.9  # side of a map whose rows are as high as a label
+    most = float(np.clip(11 / max(L, H), 0.62, 3.6))
+    least = float(np.clip(7.5 / max(L, H), 0.62, 2.6))
+    panel = float(np.clip(wanted, least, most))
+    if panel < wanted:
+        labels = []
+    points = min(9.0, 72 * 0.9 * panel / T)
+    # CJK characters are about twice as wide as Latin ones.
+    widest = max((sum(1 + (ord(ch) >= 0x2E80) for ch in label) for label in labels), default=0)
+    room = 0.2 + widest * points * 0.6 / 72  # axis name and token labels
+    gap = (0.12, 0.3) if panel > 1.2 else (0.1, 0.19)
+    across = H * panel + (H - 1) * gap[0]
+    down = L * panel + (L - 1) * gap[1]
+    height = room + 0.15 + down + 0.85
+    return _Layout(
+        width=max(room + 0.15 + across + 1.0, 4.6),
+        height=height,
+        panel=panel,
+        gap=gap,
+        left=room + 0.15,
+        top=height - 0.85,
+        labels=labels,
+        points=points,
+    )
+
+
+def _draw_head(ax, page, view, layer, head, colours):
+    """One map and its caption: layer, head, entropy, in as many words as there is room for."""
+    T = len(view.tokens)
+    x, y = page.corner(layer, head)
+    after_query = np.triu(np.full((T, T), view.causal), k=1)
+    ax.imshow(
+        np.ma.array(view.weights[layer, head], mask=after_query),
+        cmap=colours,
+        vmin=0,
+        vmax=1,
+        extent=(x, x + page.panel, y, y + page.panel),
+        aspect="auto",
+        origin="upper",
+    )
+    text, points = view.caption(layer, head), 8.0
+    if page.panel < 1.7:
+        text = text.replace("layer ", "L").replace(", head ", " H")
+    if page.panel < 1.0:
+        text, points = text.removesuffix(" nats").replace(":", " "), 5.0
+    ax.text(x, y + page.panel + 0.04, text, fontsize=points, color=INK)
+
+
+def _draw_tokens(ax, page, L, H):
+    """Query tokens left of the first column, key tokens below the last row."""
+    step = page.panel / max(len(page.labels), 1)
+    style = {"fontsize": page.points, "color": INK, **_VERBATIM}
+    for k, label in enumerate(page.labels):
+        for layer in range(L):
+            x, y = page.corner(layer, 0)
+            ax.text(x - 0.04, y + page.panel - (k + 0.5) * step, label, ha="right", va="center", **style)
+        for head in range(H):
+            x, y = page.corner(L - 1, head)
+            ax.text(x + (k + 0.5) * step, y - 0.04, label, ha="center", va="top", rotation=90, **style)
+
+
+def _draw_words(ax, page, view):
+    """Title, what the numbers mean, and the names of the axes."""
+    L, H, _, _ = view.weights.shape
+    title = figure.drawable(html.clip(view.title, int(page.width * 9)))
+    ax.text(0.15, page.height - 0.3, title, fontsize=12, color=INK, **_VERBATIM)
+    note = f"nats: mean entropy over query rows; an even spread would give {view.even_entropy():.2f}"
+    ax.text(0.15, page.height - 0.52, note, fontsize=7.5, color=SOFT)
+    low = page.corner(L - 1, 0)[1]
+    right = page.corner(0, H - 1)[0] + page.panel
+    style = {"fontsize": 8, "color": SOFT}
+    ax.text(0.1, (low + page.top) / 2, "query token", rotation=90, ha="left", va="center", **style)
+    ax.text((page.left + right) / 2, 0.06, "key token", ha="center", va="bottom", **style)
+
+
+def _draw_colour_bar(fig, page, L, H, colours):
+    """One bar for all maps: they share one scale."""
+    right = page.corner(0, H - 1)[0] + page.panel
+    tall = min(page.top - page.corner(L - 1, 0)[1], 3.0)
+    box = ((right + 0.2) / page.width, (page.top - tall) / page.height, 0.12 / page.width, tall / page.height)
+    bar = fig.colorbar(ScalarMappable(cmap=colours), cax=fig.add_axes(box, label="colour bar"))
+    bar.set_label(UNITS, fontsize=8, color=SOFT)
+    bar.ax.tick_params(labelsize=7)
+    bar.outline.set_visible(False)

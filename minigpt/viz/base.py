@@ -1,0 +1,111 @@
+"""What all views share: `.fig()`, the picture in a notebook, and `.save(path)`.
+
+A view holds plain NumPy arrays, checked once in its constructor, and draws them whenever it is asked to.
+A new view is a subclass with `fig`, `alt` and, for a live page, `data` and the name of its `script`.
+"""
+
+import io
+import os
+import secrets
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+from minigpt.errors import ArgumentError
+from minigpt.viz import html
+
+SUFFIXES = (".html", ".png", ".svg", ".pdf")
+FALLBACK_DPI = 80  # the picture inside the HTML: small, because it is only seen where scripts are stripped
+FALLBACK_COLOURS = 128
+PICTURE_DPI = 200  # pictures saved to files
+
+
+class View(ABC):
+    """One picture of some arrays. Subclasses keep the arrays as public attributes.
+
+    title     str, one line
+    script    name of the JavaScript file that makes the HTML live, None for a picture only
+    """
+
+    title: str
+    script: str | None = None
+
+    @abstractmethod
+    def fig(self):
+        """A new matplotlib.figure.Figure; it belongs to the caller and to no pyplot state."""
+
+    @abstractmethod
+    def alt(self):
+        """The picture in one or two sentences, for those who do not see it."""
+
+    def data(self):
+        """What the script needs: a dict of numbers, strings and lists (arrays as base64 text)."""
+        return {}
+
+    def to_html(self):
+        """The view as one self-contained HTML fragment: no network, no ids, readable without scripts."""
+        png = _smaller(self._picture("png", FALLBACK_DPI))
+        return html.fragment(self.title, self.alt(), png, self.data() if self.script else None, self.script)
+
+    def _repr_html_(self):
+        """What a notebook shows."""
+        return self.to_html()
+
+    def save(self, path):
+        """Write the view to `path`: .html is a complete page, .png, .svg and .pdf are pictures.
+
+        The file appears whole or not at all: it is written beside its place under another name and then
+        renamed. The same view gives the same bytes. Returns the path as a `pathlib.Path`.
+
+        Raises ArgumentError for an unknown suffix, a missing folder, or a path that is a folder.
+        """
+        path = Path(path)
+        kind = path.suffix.lower()
+        if kind not in SUFFIXES:
+            raise ArgumentError(
+                f"save() chooses the format by the suffix, one of {', '.join(SUFFIXES)}; got {path.name!r}. "
+                f"For a live page use {path.with_suffix('.html').name if path.name else 'view.html'!r}."
+            )
+        if not path.parent.is_dir():
+            raise ArgumentError(
+                f"cannot save {path.name!r}: the folder {str(path.parent)!r} does not exist. "
+                "Create it first, e.g. pathlib.Path(path).parent.mkdir(parents=True)."
+            )
+        if path.is_dir():
+            raise ArgumentError(f"save() needs a file name, but {str(path)!r} is a folder.")
+        if kind == ".html":
+            content = html.page(self.title, self.to_html()).encode("utf-8")
+        else:
+            content = self._picture(kind[1:], PICTURE_DPI)
+        _write_whole(path, content)
+        return path
+
+    def _picture(self, kind, dpi):
+        """The figure as bytes of a PNG, SVG or PDF file."""
+        from minigpt.viz.figure import house_style
+
+        undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+        buffer = io.BytesIO()
+        with house_style():
+            self.fig().savefig(buffer, format=kind, dpi=dpi, metadata=undated)
+        return buffer.getvalue()
+
+
+def _smaller(png):
+    """The same picture with a palette of few colours: about a third of the bytes."""
+    from PIL import Image  # Matplotlib depends on it
+
+    picture = Image.open(io.BytesIO(png)).convert("RGB")
+    picture = picture.quantize(FALLBACK_COLOURS, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    picture.save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
+
+
+def _write_whole(path, content):
+    """Write bytes so that no reader, and no crash, ever leaves half a file at `path`."""
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        draft.write_bytes(content)
+        os.replace(draft, path)  # one step on every system, because both names are in the same folder
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,205 @@
+"""Pages in a real browser, opened from disk: the scripts run, the numbers shown are the arrays' numbers."""
+
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from minigpt.viz import AttentionGrid, LossCurve, html
+from minigpt.viz.figure import colour_table
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium on the PATH; on Debian: apt install chromium"
+)
+
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --enable-logging=stderr --window-size=1200,900 --dump-dom"
+).split()
+
+# What a reader's mouse and keyboard would do, and what the page then shows, left as JSON on the body.
+PROBE = """<script>
+const out = {}, all = (s, root = document) => [...root.querySelectorAll(s)];
+const views = all(".mg-view"), shown = (view) => all(".now", view)[0].textContent;
+const hover = (target, x, y) => {
+  const box = target.getBoundingClientRect();
+  const at = {clientX: box.left + x * box.width, clientY: box.top + y * box.height, bubbles: true};
+  target.dispatchEvent(new PointerEvent("pointermove", at));
+};
+const press = (target, key) => target.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
+PROBE_BODY
+document.body.dataset.probe = JSON.stringify(out);
+</script>"""
+
+
+@pytest.fixture
+def browse(tmp_path, read_html):
+    """A function (fragments, probe) -> what the probe found, with the console's messages as "console"."""
+
+    def run(fragments, probe):
+        path = tmp_path / "page.html"
+        text = html.page("Test", *fragments, PROBE.replace("PROBE_BODY", probe))
+        path.write_text(text, encoding="utf-8")
+        command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()]
+        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=True)
+        found = json.loads(read_html(done.stdout).all("body")[0].get("data-probe", "{}"))
+        found["console"] = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+        return found
+
+    return run
+
+
+def test_the_console_is_watched(browse):
+    """Otherwise "no error on the console" would mean nothing."""
+    found = browse([], "undefined_name();")
+    assert "undefined_name is not defined" in found["console"][0]
+
+
+def test_many_views_on_one_page(browse, attention):
+    """Two kinds, the same view twice, tokens that try to break out: all run, each on its own."""
+    grid = AttentionGrid(attention(1, 2, 4), ["</script>", "<b>", "你好", "\x00"])._repr_html_()
+    other = AttentionGrid(attention(2, 1, 3, causal=False), "abc", title="<i>")._repr_html_()
+    curve = LossCurve({"a": {"train": {"steps": [1, 2], "losses": [2.0, 1.5]}}})._repr_html_()
+    probe = """
+      out.ready = views.map((view) => view.dataset.ready);
+      out.heads = views.map((view) => all(".head", view).length);
+      out.images = all("img").length;
+      out.markup = all("b b, i").length;
+      all(".head", views[1])[1].click();
+      const large = (view) => all("[aria-pressed=true]", view)[0].ariaLabel.slice(0, 15);
+      out.pressed = views.slice(0, 2).map(large);
+    """
+    found = browse([grid, grid, other, curve], probe)
+    assert found["ready"] == ["1"] * 4
+    assert found["heads"] == [2, 2, 2, 0]
+    assert found["images"] == 0  # every picture gave way to a live view
+    assert found["markup"] == 0
+    assert found["pressed"] == ["layer 0, head 0", "layer 0, head 1"]  # the twin did not follow
+    assert found["console"] == []
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_every_number_shown_is_the_arrays(browse, attention, causal):
+    weights = attention(2, 3, 6, causal=causal)
+    probe = """
+      const head = all(".head")[4];
+      out.small = []; out.large = [];
+      const cells = (target, into) => {
+        for (let i = 0; i < 6; i++) for (let j = 0; j < 6; j++) {
+          hover(target, (j + 0.5) / 6, (i + 0.5) / 6);
+          into.push(shown(document));
+        }
+      };
+      cells(all(".map", head)[0], out.small);
+      head.click();
+      cells(all(".big .map")[0], out.large);
+      out.marked = all(".on").map((label) => label.lastChild.data);
+      out.entropy = all(".head").map((b) => b.lastChild.data);
+      out.pixels = [...all(".big canvas")[0].getContext("2d").getImageData(0, 0, 6, 6).data];
+    """
+    view = AttentionGrid(weights, ["a", " b", "你", "d", "\n", "f"])
+    found = browse([view._repr_html_()], probe)
+    tokens = ["a", "␣b", "你", "d", "↵", "f"]
+    for (query, key), line in zip(np.ndindex(6, 6), found["small"], strict=True):
+        where, value = line.rsplit(": ", 1)
+        assert where == f"layer 1, head 1: query {query} {tokens[query]} → key {key} {tokens[key]}"
+        if causal and key > query:
+            assert value == "masked, a later token"
+        else:
+            assert float(value) == pytest.approx(weights[1, 1, query, key], abs=0.5 / 255 + 0.005)
+    assert found["large"] == found["small"]
+    assert found["marked"] == ["f", "f"]  # key label and query label of the last cell
+    assert found["entropy"] == [f"{value:.2f} nats" for value in view.entropy.ravel()]
+    colours = colour_table()[np.rint(weights[1, 1] * 255).astype(int)]  # (6, 6, 3)
+    painted = np.array(found["pixels"]).reshape(6, 6, 4)
+    shown = np.tri(6, dtype=bool) if causal else np.ones((6, 6), dtype=bool)
+    np.testing.assert_array_equal(painted[shown][:, :3], colours[shown])
+    np.testing.assert_array_equal(painted[..., 3], 255 * shown)  # masked cells let the grey behind through
+    assert found["console"] == []
+
+
+def test_keyboard(browse, attention):
+    probe = """
+      const head = all(".head")[1];
+      head.focus();
+      out.focused = shown(document);
+      press(head, "Home"); press(head, "ArrowDown"); press(head, "ArrowDown"); press(head, "ArrowRight");
+      out.moved = shown(document);
+      head.click();  // what Enter does
+      out.large = document.activeElement.getAttribute("aria-label");
+      press(document.activeElement, "ArrowUp");
+      out.up = shown(document);
+      press(document.activeElement, "Escape");
+      out.back = document.activeElement === head;
+      out.labelled = all("button, [tabindex], canvas[role]").every((e) => e.ariaLabel);
+    """
+    found = browse([AttentionGrid(attention(1, 2, 4), "abcd")._repr_html_()], probe)
+    assert found["focused"].startswith("layer 0, head 1: query 3 d → key 0 a")
+    assert found["moved"].startswith("layer 0, head 1: query 2 c → key 1 b")
+    assert found["large"].startswith("layer 0, head 1, large")
+    assert found["up"].startswith("layer 0, head 1: query 1 b → key 1 b")
+    assert found["back"] is True
+    assert found["labelled"] is True
+    assert found["console"] == []
+
+
+def test_loss_readout(browse):
+    runs = {
+        "<b>一": {
+            "train": {"steps": [0, 10, 20], "losses": [3.25, 2.5, 2.125]},
+            "val": {"steps": [0], "losses": [3.5]},
+        },
+        "two": {"val": {"steps": [0, 20], "losses": [3.0, float("nan")]}},
+    }
+    probe = """
+      const plot = all("svg")[0];
+      plot.focus();
+      out.end = shown(document);
+      press(plot, "Home"); press(plot, "ArrowRight");
+      out.second = shown(document);
+      hover(plot, 0.0, 0.5);
+      out.hover = shown(document);
+      out.text = all("svg text").map((t) => t.textContent);
+      out.ready = views[0].dataset.ready;
+    """
+    found = browse([LossCurve(runs, references={"bigram": 2.4}, unit="nats/token")._repr_html_()], probe)
+    assert found["end"] == "step 20<b>一: train 2.125, val 3.500 at step 0two: val not finite"
+    assert found["second"].startswith(
+        "step 10<b>一: train 2.500, val 3.500 at step 0two: val 3.000 at step 0"
+    )
+    assert found["hover"].startswith("step 0<b>一: train 3.250, val 3.500two: val 3.000")
+    assert "loss, nats/token" in found["text"]
+    assert "bigram: 2.400" in found["text"]
+    assert found["ready"] == "1"
+    assert found["console"] == []
+
+
+def test_a_script_that_fails_leaves_the_picture(browse, attention):
+    broken = AttentionGrid(attention(1, 1, 3), "abc")._repr_html_().replace('"shape":[1,1,3],', "")
+    found = browse([broken], "out.ready = views[0].dataset.ready; out.images = all('img').length;")
+    assert found["ready"] == "failed"
+    assert found["images"] == 1
+    assert len(found["console"]) == 1
+
+
+@pytest.mark.slow
+def test_sixteen_by_sixteen_heads_of_128_tokens_stay_responsive(browse, attention):
+    """Moving over the heads and enlarging one, by the page's own clock, with room for slow machines."""
+    view = AttentionGrid(attention(16, 16, 128), [f" word{k}" for k in range(128)])
+    probe = """
+      out.ready = views[0].dataset.ready;
+      const t0 = performance.now();
+      for (let k = 0; k < 100; k++) hover(all(".head .map")[k], 0.3, 0.005 * k);
+      out.move = (performance.now() - t0) / 100;
+      const t1 = performance.now();
+      all(".head")[200].click();
+      out.click = performance.now() - t1;
+    """
+    found = browse([view._repr_html_()], probe)
+    assert found["ready"] == "1"
+    assert found["move"] < 50  # milliseconds
+    assert found["click"] < 500
+    assert found["console"] == []
