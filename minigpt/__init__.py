@@ -27,9 +27,9 @@ from .errors import (
 
 if TYPE_CHECKING:
     from .backend import backends, use
+    from .finite_differences import gradcheck
     from .functional import concatenate, stack, where
     from .generation import generate
-    from .finite_differences import gradcheck
     from .observe import observing
     from .ops.op import Op
     from .tensor import Tensor, no_grad
@@ -50,7 +50,19 @@ _LAZY = {
     "observing": "observe",
     "generate": "generation",
 }
-_SUBMODULES = ("data", "decoding", "functional", "generation", "inspect", "models", "nn", "optim", "tokenizers", "training", "viz")
+_SUBMODULES = (
+    "data",
+    "decoding",
+    "functional",
+    "generation",
+    "inspect",
+    "models",
+    "nn",
+    "optim",
+    "tokenizers",
+    "training",
+    "viz",
+)
 
 __all__ = [
     "ArgumentError", "BackendError", "CheckpointError", "ConfigError", "DataError", "GradcheckError", "GraphError",

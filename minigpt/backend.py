@@ -62,6 +62,8 @@ class Row:
     power: Function
     power_backward: Function
     power_backward_exponent: Function
+
+    # activation
     tanh_forward: Function
     tanh_backward: Function
     sigmoid_forward: Function

@@ -112,9 +112,7 @@ def cross_entropy(logits, targets, ignore_index=-100, reduction="mean", label_sm
 # --- attention --------------------------------------------------------------------------------------------
 
 
-def scaled_dot_product_attention(
-    q, k, v, mask=None, causal=False, dropout_p=0.0, scale=None, rng=None
-) -> Tensor:
+def scaled_dot_product_attention(q, k, v, mask=None, causal=False, dropout_p=0.0, scale=None, rng=None) -> Tensor:
     """softmax(scale * q @ k^T + mask) @ v, fused into one op.
 
     q (B, H, Tq, D), k, v (B, H, Tk, D) -> (B, H, Tq, D). mask: boolean, True = may attend, broadcasts to

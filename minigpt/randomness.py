@@ -28,15 +28,15 @@ class dropout_keys:
     def __init__(self, seed: int, step: int, first_example: int = 0):
         self.seed, self.step, self.first_example = seed, step, first_example
         self.calls = 0
-        self._token: Token | None = None
+        self._tokens: list[Token] = []
 
     def __enter__(self):
         self.calls = 0
-        self._token = _KEYS.set(self)
+        self._tokens.append(_KEYS.set(self))
         return self
 
     def __exit__(self, *exc):
-        _KEYS.reset(self._token)
+        _KEYS.reset(self._tokens.pop())
 
     def next(self) -> tuple[int, int]:
         sequence = np.random.SeedSequence([self.seed, self.step, self.calls])

@@ -1,17 +1,15 @@
-"""The engine: Tensors, the tape of applied ops, and backward().
+"""The engine: Tensors, how ops are applied to them, and backward().
 
-A Tensor is an array that remembers which op made it, from which inputs. Every applied op becomes a Node; nodes are
-numbered as they are made, and an op can only use Tensors that existed before it, so walking the nodes from the
-highest number to the lowest meets each one after all nodes that use its output. That is the whole of backward().
+A Tensor is an array that remembers which op made it, from which inputs. Every applied op becomes a Node on the tape
+(`tape.py`). Nodes are numbered as they are made, and an op can only use Tensors that existed before it, so walking
+the nodes from the highest number to the lowest meets each one after all nodes that use its output. That is the whole
+of backward().
 """
 
 from __future__ import annotations
 
-import itertools
 import weakref
 from collections.abc import Iterator
-from contextlib import ContextDecorator
-from contextvars import ContextVar, Token
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -23,97 +21,9 @@ from .observe import OBSERVERS, observed
 from .operators import Operators, index_key
 from .ops.op import Context, Op
 from .ops.shape import check_index
+from .tape import Node, Version, no_grad, recording
 
-_GRAD_MODE: ContextVar[bool] = ContextVar("minigpt_grad_mode", default=True)
-_NODE_NUMBERS = itertools.count()
-
-
-class no_grad(ContextDecorator):
-    """`with mg.no_grad():` (or a decorator): ops inside record nothing, so nothing can be backpropagated."""
-
-    def __init__(self):
-        self._tokens: list[Token] = []
-
-    def __enter__(self):
-        self._tokens.append(_GRAD_MODE.set(False))
-
-    def __exit__(self, *exc):
-        _GRAD_MODE.reset(self._tokens.pop())
-
-
-class Version:
-    """Counts the writes into a piece of memory; Tensors that share the memory share the Version."""
-
-    __slots__ = ("count", "writer")
-
-    def __init__(self):
-        self.count = 0
-        self.writer = ""
-
-    def bump(self, writer: str):
-        self.count += 1
-        self.writer = writer
-
-
-class Node:
-    """One applied op on the tape: its inputs, what forward saved, and which memory must not change until backward."""
-
-    __slots__ = ("__weakref__", "ctx", "freed", "guarded", "inputs", "number", "op", "outputs", "retained")
-
-    def __init__(self, op: type[Op], ctx: Context, inputs: tuple, outputs: tuple[Tensor, ...]):
-        self.op, self.ctx, self.inputs = op, ctx, inputs
-        self.number = next(_NODE_NUMBERS)
-        self.outputs = [(t.shape, t.dtype) for t in outputs]
-        self.retained: dict[int, weakref.ref] = {}  # outputs that asked to keep their gradient
-        self.freed = False
-        saved = [array for array in ctx.saved if array is not None]
-        self.guarded = [
-            (t._version, t._version.count, t.name or f"{role} {i}")
-            for role, tensors in (("input", inputs), ("output", outputs))
-            for i, t in enumerate(tensors)
-            if t is not None and any(ctx.row.shares_memory(t.data, array) for array in saved)
-        ]
-
-    def backward(self, grads_out: list) -> tuple:
-        """The op's backward, with what went in and what comes out checked."""
-        if self.freed:
-            raise GraphError(
-                f"backward through {self.op.__name__} a second time: the first backward() freed what it had saved. "
-                "Call the first one with retain_graph=True, or compute the loss anew"
-            )
-        for version, count, what in self.guarded:
-            if version.count != count:
-                raise GraphError(
-                    f"{self.op.__name__} needs its {what} for backward, but that array was overwritten since by "
-                    f"{version.writer}. Write into a copy, or after backward()"
-                )
-        row = self.ctx.row
-        full = [row.zeros(*self.outputs[i]) if g is None else g for i, g in enumerate(grads_out)]
-        grads = self.op.backward(self.ctx, *full)
-        grads = grads if isinstance(grads, tuple) else (grads,)
-        if len(grads) != len(self.inputs):
-            raise GraphError(
-                f"{self.op.__name__}.backward returned {len(grads)} gradients for {len(self.inputs)} inputs; "
-                "it must return one per input, None where there is none"
-            )
-        return tuple(
-            self._checked(i, t, g) if t is not None and t.requires_grad else None
-            for i, (t, g) in enumerate(zip(self.inputs, grads, strict=True))
-        )
-
-    def _checked(self, i, tensor, grad):
-        if grad is None:
-            return None
-        if grad.shape != tensor.shape:
-            raise ShapeError(
-                f"{self.op.__name__}.backward: the gradient of input {i} has shape {grad.shape}, the input itself "
-                f"{tensor.shape}; if the input was broadcast, sum over the repeated axes"
-            )
-        return self.ctx.row.astype(grad, tensor.dtype)
-
-    def free(self):
-        self.ctx.free()
-        self.inputs, self.guarded, self.freed = (), [], True
+__all__ = ["Op", "Step", "Tensor", "apply", "backward_steps", "no_grad"]
 
 
 class Tensor(Operators):
@@ -156,7 +66,7 @@ class Tensor(Operators):
 
     def __setitem__(self, key, value):
         """Write into the array in place. Gradients cannot follow a write, so neither side may require one."""
-        if _GRAD_MODE.get() and (self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
+        if recording() and (self.requires_grad or (isinstance(value, Tensor) and value.requires_grad)):
             raise GraphError(
                 "t[...] = value writes in place, which gradients cannot follow, but one side requires a gradient; "
                 "use mg.where(mask, a, b) or mg.concatenate, or write inside `with mg.no_grad():`"
@@ -212,8 +122,8 @@ def apply(op: type[Op], *inputs, **settings):
                 f"{op.__name__}: input {i} lies on another device than the {row.name!r} row works on; "
                 "move it with .to(...) or choose the row with mg.use(...)"
             )
-    recording = _GRAD_MODE.get()
-    ctx = Context(row, tuple(recording and t is not None and t.requires_grad for t in tensors))
+    record = recording()
+    ctx = Context(row, tuple(record and t is not None and t.requires_grad for t in tensors))
     result = op.forward(ctx, *arrays, **settings)
     outputs = tuple(_output(op, row, a, tensors, arrays) for a in (result if isinstance(result, tuple) else (result,)))
     if any(ctx.needs):

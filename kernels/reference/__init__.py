@@ -1,6 +1,7 @@
 """The `numpy` row: every primitive in plain NumPy, for reading and stepping, and the oracle of the other rows."""
 
 from . import (
+    activation,
     attention,
     cross_entropy,
     device,
@@ -16,5 +17,5 @@ from . import (
     softmax,
 )
 
-MODULES = (device, elementwise, reduce, shape, matmul, softmax, attention, layernorm, embedding, cross_entropy,
-           dropout, lstm, optimizer)  # fmt: skip
+MODULES = (device, elementwise, activation, reduce, shape, matmul, softmax, attention, layernorm, embedding,
+           cross_entropy, dropout, lstm, optimizer)  # fmt: skip

@@ -1,7 +1,7 @@
 """Layer normalisation over the last axis (Ba, Kiros & Hinton 2016, section 3).
 
-    xhat = (x - mean) * rstd,  rstd = 1 / sqrt(var + eps),  var divided by C
-    y    = xhat * weight + bias
+xhat = (x - mean) * rstd,  rstd = 1 / sqrt(var + eps),  var divided by C
+y    = xhat * weight + bias
 """
 
 import numpy as np

@@ -1,13 +1,13 @@
 """The element-wise half of an LSTM step (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000).
 
-    i, f, g, o = sigmoid(a_i), sigmoid(a_f), tanh(a_g), sigmoid(a_o)     a = x W_ih^T + h W_hh^T + biases
-    c = f * c_prev + i * g
-    h = o * tanh(c)
+i, f, g, o = sigmoid(a_i), sigmoid(a_f), tanh(a_g), sigmoid(a_o)     a = x W_ih^T + h W_hh^T + biases
+c = f * c_prev + i * g
+h = o * tanh(c)
 """
 
 import numpy as np
 
-from .elementwise import sigmoid_forward
+from .activation import sigmoid_forward
 
 
 def lstm_cell_forward(a, c_prev):  # a (B, 4 hidden) in the order i f g o, c_prev (B, hidden)

@@ -10,7 +10,7 @@ bias_residual: y = x + bias + residual
 
 import numpy as np
 
-from .elementwise import gelu_backward, gelu_forward
+from .activation import gelu_backward, gelu_forward
 
 
 def matmul(a, b):

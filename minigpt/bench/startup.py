@@ -25,4 +25,5 @@ def summary(times: dict[str, list[float]]) -> str:
     """Medians, and the median of the ratios of neighbouring runs with its spread."""
     ratios = sorted(ours / numpy for ours, numpy in zip(times["minigpt"], times["numpy"], strict=True))
     medians = ", ".join(f"import {name} {statistics.median(values) * 1000:.0f} ms" for name, values in times.items())
-    return f"{medians}; ratio {statistics.median(ratios):.2f} (from {ratios[0]:.2f} to {ratios[-1]:.2f}, {len(ratios)} pairs)"
+    spread = f"{ratios[0]:.2f} to {ratios[-1]:.2f} in {len(ratios)} pairs"
+    return f"{medians}; ratio {statistics.median(ratios):.2f} ({spread})"

@@ -15,7 +15,9 @@ EXAMPLE = "minigpt bench recipe --data tinyshakespeare --seeds 3"
 def add_arguments(parser):
     actions = parser.add_subparsers(dest="action", required=True, metavar="WHAT")
     recipe = actions.add_parser("recipe", help="validation loss of nanoGPT's CPU recipe, mean over seeds")
-    recipe.add_argument("--data", default="tinyshakespeare", metavar="NAME|PATH", help="corpus (default: tinyshakespeare)")
+    recipe.add_argument(
+        "--data", default="tinyshakespeare", metavar="NAME|PATH", help="corpus (default: tinyshakespeare)"
+    )
     recipe.add_argument("--seeds", type=int, default=3, help="runs, with seeds 1, 2, … (default: 3)")
     recipe.add_argument("--steps", type=int, default=2000, help="training steps (default: 2000)")
     add_backend(recipe)

@@ -21,8 +21,12 @@ PROMPT = "The class statement "
 
 
 def add_arguments(parser):
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="FOLDER", help="what to write into (default: runs/demo)")
-    parser.add_argument("--data", default="python", metavar="NAME|PATH", help="another corpus, text file or folder (default: python)")
+    parser.add_argument(
+        "--out", type=Path, default=Path("runs/demo"), metavar="FOLDER", help="what to write into (default: runs/demo)"
+    )
+    parser.add_argument(
+        "--data", default="python", metavar="NAME|PATH", help="another corpus, text file or folder (default: python)"
+    )
     parser.add_argument("--steps", type=int, default=RECIPE["steps"], help="training steps (default: %(default)s)")
     parser.add_argument("--prompt", default=PROMPT, help="prompt of the samples and of the attention picture")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, batches and samples (default: 0)")
@@ -43,7 +47,10 @@ def run(args) -> int:
     data = tokenize_and_split(corpus.text, tokenizer, model.config.block_size)
     settings = {**RECIPE, "steps": args.steps, "warmup": min(100, args.steps)}
     config = TrainConfig(**settings, backend=args.backend, seed=args.seed, out=str(args.out))
-    print(f"{corpus.name}: {len(corpus.text):,} characters, {tokenizer.vocab_size} distinct; {corpus.source}", file=sys.stderr)
+    print(
+        f"{corpus.name}: {len(corpus.text):,} characters, {tokenizer.vocab_size} distinct; {corpus.source}",
+        file=sys.stderr,
+    )
 
     baselines = ngram_baselines(data.train_ids, data.val_ids, tokenizer.vocab_size)
     trainer = Trainer(model, data, config)
@@ -62,7 +69,10 @@ def make_report(trainer, text: str, baselines: dict[str, float]) -> dict:
 
     val_text = trainer.model.tokenizer.decode(trainer.data.val_ids)
     tokens, n_bytes = len(trainer.data.val_ids), len(val_text.encode("utf-8"))
-    losses = {**{f"{name} (interpolated)": loss for name, loss in baselines.items()}, "GPT": trainer.history["val_loss"][-1]}
+    losses = {
+        **{f"{name} (interpolated)": loss for name, loss in baselines.items()},
+        "GPT": trainer.history["val_loss"][-1],
+    }
     return {
         "characters": len(text),
         "validation_characters": tokens,
@@ -112,7 +122,9 @@ def write_results(trainer, report: dict, args) -> None:
     LossCurve(runs, title="Training on real text", references=references).save(args.out / "loss.png")
 
     ids = tokenizer.encode(args.prompt + texts[0])[: min(32, model.config.block_size)]
-    view = AttentionGrid(attention_weights(model, ids), [tokenizer.decode([i]) for i in ids], title="Attention of every head")
+    view = AttentionGrid(
+        attention_weights(model, ids), [tokenizer.decode([i]) for i in ids], title="Attention of every head"
+    )
     view.save(args.out / "attention.png")
     view.save(args.out / "attention.html")
     print(f"written to {args.out}: the checkpoint, loss.png, attention.png, attention.html, samples.txt, report.json")

@@ -11,14 +11,22 @@ EXAMPLE = 'minigpt generate --model runs/demo --prompt "The " --max-new-tokens 3
 
 
 def add_arguments(parser):
-    parser.add_argument("--model", type=Path, default=Path("runs/demo"), metavar="FOLDER", help="checkpoint (default: runs/demo)")
+    parser.add_argument(
+        "--model", type=Path, default=Path("runs/demo"), metavar="FOLDER", help="checkpoint (default: runs/demo)"
+    )
     parser.add_argument("--prompt", default="The ", help='text to continue (default: "The ")')
-    parser.add_argument("--max-new-tokens", type=int, default=300, metavar="N", help="length of the continuation (default: 300)")
-    parser.add_argument("--temperature", type=float, default=0.8, help="0: always the likeliest; 1: as learned (default: 0.8)")
+    parser.add_argument(
+        "--max-new-tokens", type=int, default=300, metavar="N", help="length of the continuation (default: 300)"
+    )
+    parser.add_argument(
+        "--temperature", type=float, default=0.8, help="0: always the likeliest; 1: as learned (default: 0.8)"
+    )
     parser.add_argument("--top-k", type=int, metavar="K", help="only the K likeliest tokens")
     parser.add_argument("--top-p", type=float, metavar="P", help="only the likeliest tokens that hold probability P")
     parser.add_argument("--n", type=int, default=1, help="number of continuations (default: 1)")
-    parser.add_argument("--stop", action="append", metavar="TEXT", help="end before this text; may be given several times")
+    parser.add_argument(
+        "--stop", action="append", metavar="TEXT", help="end before this text; may be given several times"
+    )
     parser.add_argument("--seed", type=int, help="the same seed gives the same text")
     add_backend(parser)
 
@@ -30,7 +38,16 @@ def run(args) -> int:
     model = GPT.from_pretrained(args.model)
     choose_row(args.backend)
     texts = generate(
-        model, None, args.prompt, args.max_new_tokens, args.temperature, args.top_k, args.top_p, args.n, args.stop, args.seed
+        model,
+        None,
+        args.prompt,
+        args.max_new_tokens,
+        args.temperature,
+        args.top_k,
+        args.top_p,
+        args.n,
+        args.stop,
+        args.seed,
     )
     for i, text in enumerate(texts):
         if args.n > 1:

@@ -19,7 +19,9 @@ MODEL_FLAGS = ("shape", "block_size", "n_layer", "n_head", "n_embd", "dropout")
 
 
 def add_arguments(parser):
-    parser.add_argument("--data", metavar="NAME|PATH", help="python, a fetched corpus, a text file or folder (default: python)")
+    parser.add_argument(
+        "--data", metavar="NAME|PATH", help="python, a fetched corpus, a text file or folder (default: python)"
+    )
     parser.add_argument("--val-fraction", type=float, help="last part of the text that only validates (default: 0.1)")
     parser.add_argument("--config", type=Path, metavar="TOML", help="file with tables [data], [model], [train]")
     parser.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with the run saved in this folder")
@@ -75,7 +77,10 @@ def new_trainer(args):
     gpt = GPT(GPTConfig.named(model.pop("shape"), tokenizer.vocab_size, **model), seed=seed)
     gpt.tokenizer = tokenizer
     tokens = tokenize_and_split(corpus.text, tokenizer, gpt.config.block_size, data["val_fraction"])
-    print(f"{corpus.name}: {len(corpus.text):,} characters, {tokenizer.vocab_size} distinct; {corpus.source}", file=sys.stderr)
+    print(
+        f"{corpus.name}: {len(corpus.text):,} characters, {tokenizer.vocab_size} distinct; {corpus.source}",
+        file=sys.stderr,
+    )
     return Trainer(gpt, tokens, config)
 
 

@@ -84,9 +84,7 @@ def fetch(
         if not _is_right(part, download):
             found = _sha256(part)
             part.unlink()
-            raise _FetchError(
-                f"wrong content: wanted SHA-256 {download.sha256}, got {found}; the data is thrown away"
-            )
+            raise _FetchError(f"wrong content: wanted SHA-256 {download.sha256}, got {found}; the data is thrown away")
         os.replace(part, target)
     except _FetchError as failure:
         raise DataError(_advice(download, url, target, part, str(failure))) from None
@@ -111,13 +109,10 @@ def fetched_file(name: str, folder: str | os.PathLike | None = None) -> Path:
     download = find_download(name)
     target = (data_folder() if folder is None else Path(folder)) / download.file
     if not target.exists():
-        raise DataError(
-            f"{name} is not there yet (looked for {target}): get it once with `minigpt data fetch {name}`"
-        )
+        raise DataError(f"{name} is not there yet (looked for {target}): get it once with `minigpt data fetch {name}`")
     if not _is_right(target, download):
         raise DataError(
-            f"{target} is not the file {name}, its SHA-256 differs: get it again with "
-            f"`minigpt data fetch {name}`"
+            f"{target} is not the file {name}, its SHA-256 differs: get it again with `minigpt data fetch {name}`"
         )
     return target
 

@@ -26,8 +26,10 @@ def generate(
         raise ArgumentError(f"prompt must be a string, got {type(prompt).__name__}")
     ids = tok.encode(prompt)
     if not ids:
-        raise TokenizerError("the prompt is empty and this tokenizer has no token to start from; give at least one character")
-    rows = np.tile(np.array(ids, np.int64), (n, 1))  # (n, T)
+        raise TokenizerError(
+            "the prompt is empty and this tokenizer has no token to start from; give at least one character"
+        )
+    rows = np.tile(np.array(ids, np.int64), (int(n), 1))  # (n, T)
     out = model.generate(rows, max_new_tokens, temperature, top_k, top_p, seed=as_generator(seed))
     return [cut_at_stop(tok.decode(row[len(ids) :]), stops) for row in out]
 

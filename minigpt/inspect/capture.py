@@ -27,7 +27,9 @@ class Activations(dict):
 
     def __missing__(self, name):
         close = difflib.get_close_matches(str(name), list(self), n=3, cutoff=0.4)
-        hint = f"; nearest: {', '.join(close)}" if close else "; nothing was recorded, was the model called in the block?"
+        hint = (
+            f"; nearest: {', '.join(close)}" if close else "; nothing was recorded, was the model called in the block?"
+        )
         raise ArgumentError(f"no activation {name!r} was recorded{hint}")
 
 
@@ -83,7 +85,6 @@ def capture(model, names=None):
 
 def attention_weights(model, ids) -> np.ndarray:
     """Attention weights of a GPT for one sequence of ids (T,) -> (layers, H, T, T); rows sum to 1."""
-
 
     was_training = model.training
     model.eval()

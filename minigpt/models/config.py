@@ -32,7 +32,7 @@ class GPTConfig:
             fitting = [n for n in range(1, self.n_embd + 1) if self.n_embd % n == 0]
             nearest = min(fitting, key=lambda n: abs(n - self.n_head))
             raise ConfigError(
-                f"n_embd {self.n_embd} is not divisible by n_head {self.n_head}: each head gets n_embd / n_head channels. "
+                f"n_embd {self.n_embd} is not divisible by n_head {self.n_head}: a head gets n_embd / n_head channels. "
                 f"n_head={nearest} would fit, or n_embd={self.n_head * -(-self.n_embd // self.n_head)}"
             )
         if not 0.0 <= self.dropout < 1.0:

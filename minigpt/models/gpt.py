@@ -6,7 +6,7 @@ A GPT reads token ids and says, for every position, how likely each token of the
     x = block(x), n_layer times            tokens look at earlier tokens (attention), then each thinks alone (MLP)
     logits = ln_f(x) @ wte^T               the same table that read the tokens writes them
 
-Axes: B batch, T tokens, C = n_embd channels, V vocabulary. One step down: `nn/block.py`, `nn/attention.py`, `nn/mlp.py`.
+Axes: B batch, T tokens, C = n_embd channels, V vocabulary. One step down: `nn/block.py`, `nn/attention.py`.
 Source: Radford et al. 2019 ("GPT-2"); parameter names are those of its public checkpoints.
 """
 
@@ -37,7 +37,9 @@ class GPT(Module):
         rng = as_generator(seed)
         V, T, C = config.vocab_size, config.block_size, config.n_embd
         std = 0.02
-        proj_std = std / (2 * config.n_layer) ** 0.5  # each block adds to the residual twice: keep its variance in bounds
+        proj_std = (
+            std / (2 * config.n_layer) ** 0.5
+        )  # each block adds to the residual twice: keep its variance in bounds
         self.config = config
         self.wte = Embedding(V, C, rng=rng, init_std=std)
         self.wpe = Embedding(T, C, rng=rng, init_std=std)
@@ -94,7 +96,8 @@ class GPT(Module):
             with no_grad():
                 return generate_ids(
                     self._next_logits, self._new_cache if use_cache else None, ids, max_new_tokens,
-                    block_size=self.config.block_size, vocab_size=self.config.vocab_size, temperature=temperature, top_k=top_k, top_p=top_p,
+                    block_size=self.config.block_size, vocab_size=self.config.vocab_size,
+                    temperature=temperature, top_k=top_k, top_p=top_p,
                     rng=as_generator(seed), eos_id=eos_id,
                 )  # fmt: skip
         finally:

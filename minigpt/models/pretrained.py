@@ -91,7 +91,9 @@ def config_from_hf(values: dict, path) -> GPTConfig:
     if missing:
         raise CheckpointError(f"{path} lacks {missing}")
     if values.get("activation_function", "gelu_new") != "gelu_new":
-        raise CheckpointError(f"{path}: activation_function {values['activation_function']!r}; only 'gelu_new' is known")
+        raise CheckpointError(
+            f"{path}: activation_function {values['activation_function']!r}; only 'gelu_new' is known"
+        )
     own = values.get("minigpt", {})
     settings = {ours: values[theirs] for ours, theirs in HF_NAMES.items()}
     try:
@@ -100,5 +102,3 @@ def config_from_hf(values: dict, path) -> GPTConfig:
         )
     except ConfigError as error:
         raise CheckpointError(f"{path}: {error}") from None
-
-

@@ -31,7 +31,9 @@ class MultiHeadAttention(Module):
     ):  # fmt: skip
         check_size("MultiHeadAttention", n_embd=n_embd, n_head=n_head)
         if n_embd % n_head:
-            raise ArgumentError(f"n_embd {n_embd} is not divisible by n_head {n_head}: each head gets n_embd / n_head channels")
+            raise ArgumentError(
+                f"n_embd {n_embd} is not divisible by n_head {n_head}: each head gets n_embd / n_head channels"
+            )
         rng = as_generator(rng)
         self.n_embd, self.n_head, self.causal = n_embd, n_head, causal
         self.dropout = check_probability("MultiHeadAttention dropout", dropout)

@@ -23,7 +23,8 @@ class Block(Module):
         rng = as_generator(rng)
         self.ln_1 = LayerNorm(n_embd, eps, bias)
         self.attn = MultiHeadAttention(
-            n_embd, n_head, causal, dropout, qkv_bias=bias, proj_bias=bias, rng=rng, init_std=init_std, proj_std=proj_std
+            n_embd, n_head, causal, dropout, qkv_bias=bias, proj_bias=bias, rng=rng,
+            init_std=init_std, proj_std=proj_std,
         )  # fmt: skip
         self.ln_2 = LayerNorm(n_embd, eps, bias)
         self.mlp = MLP(n_embd, bias=bias, rng=rng, init_std=init_std, proj_std=proj_std)

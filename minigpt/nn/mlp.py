@@ -17,9 +17,7 @@ class MLP(Module):
     Source:  Vaswani et al. 2017, section 3.3; GELU: GPT
     """
 
-    def __init__(
-        self, n_embd, hidden=None, activation="gelu", bias=True, rng=None, init_std=None, proj_std=None
-    ):
+    def __init__(self, n_embd, hidden=None, activation="gelu", bias=True, rng=None, init_std=None, proj_std=None):
         if activation not in ("gelu", "relu"):
             raise ArgumentError(f"MLP: activation is 'gelu' or 'relu', got {activation!r}")
         rng = as_generator(rng)

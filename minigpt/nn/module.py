@@ -41,7 +41,7 @@ class Module:
     # --- what is inside -----------------------------------------------------------------------------------
 
     def children(self) -> Iterator[tuple[str, Module]]:
-        """(name, module) of the direct submodules. Raises ArgumentError for a plain list of them, which would be lost."""
+        """(name, module) of the direct submodules. A plain list of them is refused: it would be lost."""
         for name, value in vars(self).items():
             if isinstance(value, Module):
                 yield name, value
@@ -97,9 +97,13 @@ class Module:
         if strict:
             problems += [f"{name}: missing (shape {own[name].shape})" for name in missing]
             problems += [f"{name}: not a parameter of this {type(self).__name__}" for name in unexpected]
-        problems += [f"{name}: dtype {a.dtype} is not a float type" for name, a in arrays.items() if a.dtype.kind != "f"]
+        problems += [
+            f"{name}: dtype {a.dtype} is not a float type" for name, a in arrays.items() if a.dtype.kind != "f"
+        ]
         if problems:
-            raise CheckpointError(f"cannot load these parameters into {type(self).__name__}:\n  " + "\n  ".join(problems))
+            raise CheckpointError(
+                f"cannot load these parameters into {type(self).__name__}:\n  " + "\n  ".join(problems)
+            )
         for name, array in arrays.items():
             p = own[name]
             current_row().assign(p.data, ..., current_row().from_host(array.astype(p.dtype, copy=False)))
@@ -152,7 +156,9 @@ class Module:
                 rows.append((name or "(self)", type(module).__name__, shapes, f"{sum(p.size for p in own.values()):,}"))
         rows.insert(0, ("name", "kind", "parameters", "count"))
         width = [max(len(row[i]) for row in rows) for i in range(4)]
-        lines = ["  ".join(f"{c:<{w}}" for c, w in zip(r[:3], width, strict=False)) + f"  {r[3]:>{width[3]}}" for r in rows]
+        lines = [
+            "  ".join(f"{c:<{w}}" for c, w in zip(r[:3], width, strict=False)) + f"  {r[3]:>{width[3]}}" for r in rows
+        ]
         return "\n".join([*lines, f"total: {self.num_parameters():,} parameters (shared ones counted once)"])
 
     def extra_repr(self) -> str:

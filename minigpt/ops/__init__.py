@@ -1,10 +1,10 @@
 """Operations: one file per family, forward beside backward. They know arrays and kernels, never Tensors."""
 
+from .activation import GELU, ReLU, Sigmoid, Tanh
 from .attention import Attention, AttentionQKV
 from .cross_entropy import CrossEntropy
 from .dropout import Dropout
 from .elementwise import (
-    GELU,
     Abs,
     Add,
     Cast,
@@ -17,11 +17,8 @@ from .elementwise import (
     Neg,
     Pow,
     PowNumber,
-    ReLU,
-    Sigmoid,
     Sqrt,
     Sub,
-    Tanh,
     Where,
 )
 from .embedding import Embedding

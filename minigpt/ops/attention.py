@@ -86,7 +86,9 @@ def check_qkv(q, k, v):
                 f"{lengths[0]}, {lengths[1]}, {lengths[2]}"
             )
     if k.shape[2] != v.shape[2]:
-        raise ShapeError(f"attention: there must be a value for each key, got T = {k.shape[2]} keys, {v.shape[2]} values")
+        raise ShapeError(
+            f"attention: there must be a value for each key, got T = {k.shape[2]} keys, {v.shape[2]} values"
+        )
 
 
 def check_mask(mask, scores_shape):

@@ -35,7 +35,9 @@ def unbroadcast(row, dy, shape: tuple[int, ...]):
     if dy.shape == shape:
         return dy
     extra = dy.ndim - len(shape)
-    repeated = tuple(range(extra)) + tuple(i + extra for i, n in enumerate(shape) if n == 1 and dy.shape[i + extra] != 1)
+    repeated = tuple(range(extra)) + tuple(
+        i + extra for i, n in enumerate(shape) if n == 1 and dy.shape[i + extra] != 1
+    )
     return row.reshape(row.sum(dy, repeated, keepdims=True), shape)
 
 
@@ -62,7 +64,9 @@ def normalize_axis(name: str, axis: int, ndim: int) -> int:
     except TypeError:
         raise ArgumentError(f"{name}: an axis is an integer, got {axis!r}") from None
     if not -ndim <= axis < ndim:
-        raise ShapeError(f"{name}: axis {axis} does not exist, the array has {ndim} axes (numbered {-ndim} to {ndim - 1})")
+        raise ShapeError(
+            f"{name}: axis {axis} does not exist, the array has {ndim} axes (numbered {-ndim} to {ndim - 1})"
+        )
     return axis % ndim
 
 

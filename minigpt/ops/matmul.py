@@ -88,7 +88,9 @@ def _flatten_rows(ctx, name, x, weight, bias):
             f"the last axis of x must have length {weight.shape[0]}{hint}"
         )
     if bias is not None and bias.shape != (weight.shape[1],):
-        raise ShapeError(f"{name}: bias has shape {bias.shape}, weight (in, out) {weight.shape} needs ({weight.shape[1]},)")
+        raise ShapeError(
+            f"{name}: bias has shape {bias.shape}, weight (in, out) {weight.shape} needs ({weight.shape[1]},)"
+        )
     ctx.x_shape = x.shape
     return ctx.row.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))  # (N, in)
 

@@ -151,7 +151,11 @@ def check_index(name: str, key, shape: tuple[int, ...]):
     """Raise a ShapeError that says what is wrong with x[key], or ArgumentError for a key of the wrong type."""
     parts = key if isinstance(key, tuple) else (key,)
     for part in parts:
-        fits = part is None or part is Ellipsis or isinstance(part, slice | int | np.integer | list | np.ndarray | np.bool_)
+        fits = (
+            part is None
+            or part is Ellipsis
+            or isinstance(part, slice | int | np.integer | list | np.ndarray | np.bool_)
+        )
         if not (fits or hasattr(part, "__cuda_array_interface__")):
             raise ArgumentError(
                 f"{name}: an index is made of integers, slices, None, ... and arrays of integers or booleans; "

@@ -26,13 +26,17 @@ class Optimizer:
         for group in given:
             unknown = set(group) - set(defaults) - {"params"}
             if unknown:
-                raise ArgumentError(f"parameter group has {sorted(unknown)}; known: params, {', '.join(sorted(defaults))}")
+                raise ArgumentError(
+                    f"parameter group has {sorted(unknown)}; known: params, {', '.join(sorted(defaults))}"
+                )
             members = list(group["params"])
             for p in members:
                 if not isinstance(p, Tensor) or not p.requires_grad or p.op is not None:
                     raise ArgumentError(f"an optimizer changes leaf Tensors with requires_grad=True, got {p!r}")
                 if id(p) in seen:
-                    raise ArgumentError(f"a parameter of shape {p.shape} stands in the list twice; it would be moved twice")
+                    raise ArgumentError(
+                        f"a parameter of shape {p.shape} stands in the list twice; it would be moved twice"
+                    )
                 seen.add(id(p))
             self.groups.append({**defaults, **group, "params": members})
             self._check(self.groups[-1])
@@ -57,7 +61,7 @@ class Optimizer:
         self._lr = float(value)
 
     def step(self):
-        """Move every parameter that has a gradient. Writes in place: a graph that still needs the old values is told."""
+        """Move every parameter that has a gradient, in place; a graph that still needs the old values is told so."""
         self.steps += 1
         number = 0
         for group in self.groups:

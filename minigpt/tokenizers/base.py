@@ -113,9 +113,7 @@ class Tokenizer(ABC):
         for position, token_id in enumerate(ids):
             if isinstance(token_id, bool) or not hasattr(token_id, "__index__"):
                 hint = ": decode one row at a time" if isinstance(token_id, Iterable) else ""
-                raise TokenizerError(
-                    f"decode needs integer ids, got {_short(token_id)} at position {position}{hint}"
-                )
+                raise TokenizerError(f"decode needs integer ids, got {_short(token_id)} at position {position}{hint}")
             if not 0 <= token_id < self.vocab_size:
                 raise TokenizerError(
                     f"id {token_id} at position {position} is not in the vocabulary: wanted 0 to "
@@ -126,9 +124,7 @@ class Tokenizer(ABC):
         return good
 
     def __repr__(self) -> str:
-        return (
-            f"{type(self).__name__}(vocab_size={self.vocab_size}, special_tokens={list(self.special_tokens)})"
-        )
+        return f"{type(self).__name__}(vocab_size={self.vocab_size}, special_tokens={list(self.special_tokens)})"
 
 
 def checked_special_tokens(tokens: Iterable[str]) -> list[str]:
@@ -181,9 +177,7 @@ def read_json(path: Path) -> dict[str, Any]:
         with open(path, encoding="utf-8") as file:
             content = json.load(file)
     except FileNotFoundError:
-        raise TokenizerError(
-            f"no tokenizer file {path}: wanted a folder that tok.save(folder) wrote"
-        ) from None
+        raise TokenizerError(f"no tokenizer file {path}: wanted a folder that tok.save(folder) wrote") from None
     except OSError as error:
         raise TokenizerError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:  # malformed JSON and malformed UTF-8 are both ValueErrors

@@ -59,9 +59,7 @@ class NgramModel:
             raise ArgumentError(f"order needs an integer of at least 1, got {order!r}")
         train_ids = _checked("train_ids", train_ids, vocab_size, least=max(MIN_TRAIN_TOKENS, 2 * order))
         if (int(vocab_size) + 1) ** order > np.iinfo(np.int64).max:
-            raise ArgumentError(
-                f"vocab_size {vocab_size} is too large for order {order}: keys exceed 64 bits"
-            )
+            raise ArgumentError(f"vocab_size {vocab_size} is too large for order {order}: keys exceed 64 bits")
         cut = len(train_ids) - int(HELD_OUT * len(train_ids))
         counts = [NgramCounts(train_ids[:cut], n, vocab_size) for n in range(1, order + 1)]
         weights = _find_weights(counts, _windows(train_ids[cut:], order, vocab_size), vocab_size)
@@ -178,7 +176,5 @@ def _checked(name: str, ids: Any, vocab_size: int, least: int) -> np.ndarray:
         raise ArgumentError(f"{name} needs integer ids, got dtype {ids.dtype}")
     if ids.min() < 0 or ids.max() >= vocab_size:
         bad = int(np.flatnonzero((ids < 0) | (ids >= vocab_size))[0])
-        raise ArgumentError(
-            f"{name}[{bad}] is {ids[bad]}, wanted 0 to {vocab_size - 1} (vocab_size {vocab_size})"
-        )
+        raise ArgumentError(f"{name}[{bad}] is {ids[bad]}, wanted 0 to {vocab_size - 1} (vocab_size {vocab_size})")
     return ids.astype(np.int64)

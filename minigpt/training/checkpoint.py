@@ -3,7 +3,7 @@
     config.json, model.safetensors, tokenizer files     the model, for everyone
     trainer.json           settings, steps done, state of the random generator (which fixes the next batches)
     trainer.safetensors    optimizer moments, history
-    data.safetensors       the token ids, written once (not for memory maps, whose paths are noted instead)
+    data.safetensors       the token ids, written once (not for memory maps: they are passed again)
 
 All files that change are first written beside their final names and then moved there together, so that a full disk
 or a crash while writing leaves the checkpoint from before whole.
@@ -77,18 +77,20 @@ def resume(cls, folder, data=None):
     return trainer
 
 
-def _data_note(data):
-    """Where resume finds the data: the file with the ids, the paths of memory maps, or None."""
-    if not isinstance(data, TokenData):
+def _data_note(data) -> str | None:
+    """The file that holds the ids, or None: other kinds of data and memory maps, which may be huge, are not copied."""
+    if not isinstance(data, TokenData) or any(_is_mapped(part) for part in (data.train_ids, data.val_ids)):
         return None
-    parts = {"train_ids": data.train_ids, "val_ids": data.val_ids}
-    if all(p is None or isinstance(p, np.memmap) for p in parts.values()):
-        return {
-            k: None if p is None else {"path": str(Path(p.filename).resolve()), "dtype": str(p.dtype), "offset": p.offset,
-                                       "length": len(p)}
-            for k, p in parts.items()
-        }  # fmt: skip
     return DATA
+
+
+def _is_mapped(array) -> bool:
+    """Whether the array, or what it is a view of, is a memory map."""
+    while array is not None:
+        if isinstance(array, np.memmap):
+            return True
+        array = getattr(array, "base", None)
+    return False
 
 
 def _compact(data) -> dict[str, np.ndarray]:
@@ -99,16 +101,6 @@ def _compact(data) -> dict[str, np.ndarray]:
 
 def _load_data(folder, note):
     if note is None:
-        raise CheckpointError(f"{folder} holds no data; pass it: Trainer.resume(folder, data=...)")
-    if note == DATA:
-        arrays = read_tensors(folder / DATA)
-        return TokenData(arrays["train_ids"], arrays.get("val_ids"))
-    parts = {}
-    for name, part in note.items():
-        if part is None:
-            parts[name] = None
-            continue
-        if not Path(part["path"]).is_file():
-            raise CheckpointError(f"{folder}: the data file {part['path']} is gone; pass Trainer.resume(folder, data=...)")
-        parts[name] = np.memmap(part["path"], part["dtype"], "r", part["offset"], (part["length"],))
-    return TokenData(**parts)
+        raise CheckpointError(f"{folder} does not hold its data; pass it: Trainer.resume(folder, data=...)")
+    arrays = read_tensors(folder / note)
+    return TokenData(arrays["train_ids"], arrays.get("val_ids"))

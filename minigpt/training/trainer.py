@@ -87,7 +87,9 @@ class Trainer:
                 raise ArgumentError(f"step {self.step_number + 1}: no target of the batch counts (all are ignored)")
             loss = total / count
             if not np.isfinite(loss):
-                raise NumericsError(f"step {self.step_number + 1}: the loss is {loss}; a lower learning rate usually helps")
+                raise NumericsError(
+                    f"step {self.step_number + 1}: the loss is {loss}; a lower learning rate usually helps"
+                )
             params = [p for p in self.model.parameters() if p.grad is not None]
             for p in params:
                 current_row().scale_into(p.grad, 1.0 / count)

@@ -22,9 +22,7 @@ __all__ = ["AttentionGrid", "LossCurve", "View", "visible"]
 def __getattr__(name):
     """Load a view when it is first asked for (PEP 562)."""
     if name not in _HOME:
-        raise AttributeError(
-            f"module {__name__!r} has no attribute {name!r}; it has {', '.join(sorted(_HOME))}"
-        )
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
     value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
     globals()[name] = value  # the next access finds it without this function
     return value

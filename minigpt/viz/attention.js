@@ -114,7 +114,7 @@ function draw(d) {
   const cell = limit(Math.floor(430 / T), 10, 30), side = cell * T, font = Math.min(13, cell);
   const pen = el("canvas").getContext("2d");
   pen.font = `${font}px sans-serif`;
-  const room = 10 + Math.ceil(1.12 * Math.max(...d.tokens.map((token) => pen.measureText(short(token)).width)));
+  const room = Math.max(56, 10 + Math.ceil(1.12 * Math.max(...d.tokens.map((token) => pen.measureText(short(token)).width))));
   const labels = (where) => d.tokens.map((token, k) => {
     const middle = (k + 0.5) * cell;
     return el("svg:text", {
@@ -125,7 +125,7 @@ function draw(d) {
   const queries = labels("side"), keys = labels("up");
   const canvas = el("canvas"), map = el("div", {class: "map"}, canvas, band, cross);
   const large = el("div", {class: "big", tabindex: 0, role: "application", style: `grid-template-columns:${room}px ${side}px`},
-    el("span", {class: "up soft"}, "query ↓ key →"),
+    el("div", {class: "up corner"}, el("div", {}, "key →"), el("div", {}, "query ↓")),
     el("div", {class: "up"}, el("svg:svg", {width: side, height: room, "aria-hidden": "true"}, ...keys)),
     el("div", {class: "side"}, el("svg:svg", {width: room, height: side, "aria-hidden": "true"}, ...queries)), map);
   const heading = el("p", {});

@@ -130,9 +130,7 @@ def _as_array(values):
     try:
         array = np.asarray(values)
     except ValueError as error:  # nested lists of unequal length
-        raise ShapeError(
-            f"weights need the same number of heads, queries and keys everywhere: {error}"
-        ) from error
+        raise ShapeError(f"weights need the same number of heads, queries and keys everywhere: {error}") from error
     if array.dtype.kind not in "fiub":
         raise ArgumentError(
             f"weights need a float array; got {type(values).__name__} of dtype {array.dtype}. "

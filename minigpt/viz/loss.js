@@ -31,7 +31,7 @@ function draw(d) {
     el("svg:text", {x: tx, y: ty, "text-anchor": anchor, "dominant-baseline": "central", style: `font-size:12.5px;${style}`}, text);
   const line = (x1, y1, x2, y2, style) => el("svg:path", {d: `M${x1} ${y1}L${x2} ${y2}`, style: `fill:none;${style}`});
 
-  const plot = el("svg:svg", {viewBox: `0 0 ${W} ${HEIGHT}`, width: "100%", style: `max-width:${W}px`, tabindex: 0, role: "application",
+  const plot = el("svg:svg", {viewBox: `0 0 ${W} ${HEIGHT}`, width: "100%", style: `max-width:${W}px;min-width:680px`, tabindex: 0, role: "application",
     "aria-label": `${d.title}: arrow keys move the cursor over the steps`});
   for (const [value, text] of ticks(low, high, 6))
     plot.append(line(left, y(value), W - right, y(value), "stroke:var(--line)"), label(left - 8, y(value), "end", text));
@@ -56,7 +56,9 @@ function draw(d) {
   // circle, square, triangle, diamond: runs differ by more than colour
   const shapes = ["M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z", "M-3.6 -3.6H3.6V3.6H-3.6Z", "M0 -4.6L4.4 3.6H-4.4Z", "M0 -5L5 0L0 5L-5 0Z"];
   for (const run of runs)
-    if (run.train) {
+    // validation alone is easier to follow along a thin line
+    if (!run.train) plot.append(path(run.val.steps, run.val.losses, `stroke:${run.colour};opacity:.6`));
+    else {
       if (d.raw) plot.append(path(run.train.steps, run.train.losses, `stroke:${run.colour};opacity:.28`));
       plot.append(path(run.train.steps, run.train.smooth, `stroke:${run.colour};stroke-width:2;stroke-linecap:round`));
     }
@@ -111,5 +113,5 @@ function draw(d) {
   if (runs.some((run) => run.train)) legend.push(`line: ${d.smoothing}`);
   if (runs.some((run) => run.val)) legend.push("marks: validation");
   if (d.references.length) legend.push("dashed: reference");
-  return el("div", {}, el("h4", {}, d.title), el("p", {class: "soft"}, legend.join(" · ")), now, plot);
+  return el("div", {}, el("h4", {}, d.title), el("p", {class: "soft"}, legend.join(" · ")), now, el("div", {class: "wide"}, plot));
 }

@@ -228,9 +228,7 @@ def _checked_series(name, series):
     for key, values in series.items():
         array = np.asarray(values)
         if array.dtype.kind not in "fiu":
-            raise ArgumentError(
-                f"{name} needs numbers as {key}; got dtype {array.dtype}. Of Tensors take .item()."
-            )
+            raise ArgumentError(f"{name} needs numbers as {key}; got dtype {array.dtype}. Of Tensors take .item().")
         arrays[key] = array.astype(np.float64)
     steps, losses = arrays["steps"], arrays["losses"]
     if steps.ndim != 1 or steps.shape != losses.shape or steps.size == 0:
@@ -240,8 +238,7 @@ def _checked_series(name, series):
         )
     if not np.isfinite(steps).all() or (np.diff(steps) <= 0).any():
         raise ArgumentError(
-            f"{name} needs steps that rise strictly. After a resumed run, cut the old record "
-            "where the new one begins."
+            f"{name} needs steps that rise strictly. After a resumed run, cut the old record where the new one begins."
         )
     if not np.isfinite(losses).any():
         raise ArgumentError(f"{name} has no finite loss to draw: the run diverged before its first record.")
@@ -250,9 +247,7 @@ def _checked_series(name, series):
 
 def _checked_references(references):
     if references is not None and not isinstance(references, dict):
-        raise ArgumentError(
-            f'references needs a dict such as {{"bigram": 2.45}}; got {type(references).__name__}.'
-        )
+        raise ArgumentError(f'references needs a dict such as {{"bigram": 2.45}}; got {type(references).__name__}.')
     checked = {}
     for name, value in (references or {}).items():
         if not isinstance(value, (int, float, np.number)) or not np.isfinite(value):

@@ -64,6 +64,8 @@ def _draw_run(ax, run, colour, marker, smoothed):
     if "val" in run:
         style = {"marker": marker, "color": colour, **_MARK}
         ax.plot(run["val"]["steps"], run["val"]["losses"], zorder=4, **style)
+        if "train" not in run:  # validation alone is easier to follow along a thin line
+            ax.plot(run["val"]["steps"], run["val"]["losses"], color=colour, alpha=0.6, linewidth=0.9, zorder=3)
 
 
 def _draw_labels(ax, labels, limits):
@@ -74,9 +76,7 @@ def _draw_labels(ax, labels, limits):
         ends = [min(max(end, low), high), place]
         ax.plot([1.0, 1.015], ends, color=colour, linewidth=0.8, transform=margin, clip_on=False)
         darker = tuple(0.8 * part for part in to_rgb(colour))  # thin letters need more contrast than lines
-        ax.text(
-            1.02, place, text, fontsize=LABEL_POINTS, color=darker, va="center", transform=margin, **_VERBATIM
-        )
+        ax.text(1.02, place, text, fontsize=LABEL_POINTS, color=darker, va="center", transform=margin, **_VERBATIM)
 
 
 def _draw_legend(fig, view):

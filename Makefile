@@ -1,0 +1,45 @@
+# make demo   train a small GPT on real text, let it write, see its attention
+# make test   all tests
+# Both make a virtual environment in .venv first and install what they need into it.
+
+PYTHON ?= python3
+VENV ?= .venv
+ifeq ($(OS),Windows_NT)
+BIN := $(VENV)/Scripts
+else
+BIN := $(VENV)/bin
+endif
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+
+.PHONY: help demo test check lab clean
+
+help:
+	@sed -n 's/^# //p' Makefile
+	@echo "make check  formatting, lint, types;  make lab  opens JupyterLab;  make clean  removes $(VENV)"
+
+demo: $(VENV)/.installed
+	$(BIN)/python -m minigpt demo
+
+test: $(VENV)/.installed-test
+	$(BIN)/python -m pytest -q
+
+check: $(VENV)/.installed-check
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m mypy
+
+lab: $(VENV)/.installed-notebooks
+	$(BIN)/python -m jupyter lab
+
+clean:
+	rm -rf $(VENV)
+
+$(VENV)/.installed: setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) --editable .
+	@touch $@
+
+# .installed-test installs the extra [test], and so on
+$(VENV)/.installed-%: $(VENV)/.installed
+	$(PIP) --editable ".[$*]"
+	@touch $@

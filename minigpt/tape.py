@@ -1,0 +1,107 @@
+"""What is written down while ops run, so that backward can find its way: nodes, versions of memory, grad mode."""
+
+from __future__ import annotations
+
+import itertools
+import weakref
+from contextlib import ContextDecorator
+from contextvars import ContextVar, Token
+
+from .errors import GraphError, ShapeError
+from .ops.op import Context, Op
+
+_GRAD_MODE: ContextVar[bool] = ContextVar("minigpt_grad_mode", default=True)
+_NODE_NUMBERS = itertools.count()
+
+
+def recording() -> bool:
+    """Whether ops applied now go on the tape."""
+    return _GRAD_MODE.get()
+
+
+class no_grad(ContextDecorator):
+    """`with mg.no_grad():` (or a decorator): ops inside record nothing, so nothing can be backpropagated."""
+
+    def __init__(self):
+        self._tokens: list[Token] = []
+
+    def __enter__(self):
+        self._tokens.append(_GRAD_MODE.set(False))
+
+    def __exit__(self, *exc):
+        _GRAD_MODE.reset(self._tokens.pop())
+
+
+class Version:
+    """Counts the writes into a piece of memory; Tensors that share the memory share the Version."""
+
+    __slots__ = ("count", "writer")
+
+    def __init__(self):
+        self.count = 0
+        self.writer = ""
+
+    def bump(self, writer: str):
+        self.count += 1
+        self.writer = writer
+
+
+class Node:
+    """One applied op on the tape: its inputs, what forward saved, and which memory must not change until backward."""
+
+    __slots__ = ("__weakref__", "ctx", "freed", "guarded", "inputs", "number", "op", "outputs", "retained")
+
+    def __init__(self, op: type[Op], ctx: Context, inputs: tuple, outputs: tuple):
+        self.op, self.ctx, self.inputs = op, ctx, inputs
+        self.number = next(_NODE_NUMBERS)
+        self.outputs = [(t.shape, t.dtype) for t in outputs]
+        self.retained: dict[int, weakref.ref] = {}  # outputs that asked to keep their gradient
+        self.freed = False
+        saved = [array for array in ctx.saved if array is not None]
+        self.guarded = [
+            (t._version, t._version.count, t.name or f"{role} {i}")
+            for role, tensors in (("input", inputs), ("output", outputs))
+            for i, t in enumerate(tensors)
+            if t is not None and any(ctx.row.shares_memory(t.data, array) for array in saved)
+        ]
+
+    def backward(self, grads_out: list) -> tuple:
+        """The op's backward, with what went in and what comes out checked."""
+        if self.freed:
+            raise GraphError(
+                f"backward through {self.op.__name__} a second time: the first backward() freed what it had saved. "
+                "Call the first one with retain_graph=True, or compute the loss anew"
+            )
+        for version, count, what in self.guarded:
+            if version.count != count:
+                raise GraphError(
+                    f"{self.op.__name__} needs its {what} for backward, but that array was overwritten since by "
+                    f"{version.writer}. Write into a copy, or after backward()"
+                )
+        row = self.ctx.row
+        full = [row.zeros(*self.outputs[i]) if g is None else g for i, g in enumerate(grads_out)]
+        grads = self.op.backward(self.ctx, *full)
+        grads = grads if isinstance(grads, tuple) else (grads,)
+        if len(grads) != len(self.inputs):
+            raise GraphError(
+                f"{self.op.__name__}.backward returned {len(grads)} gradients for {len(self.inputs)} inputs; "
+                "it must return one per input, None where there is none"
+            )
+        return tuple(
+            self._checked(i, t, g) if t is not None and t.requires_grad else None
+            for i, (t, g) in enumerate(zip(self.inputs, grads, strict=True))
+        )
+
+    def _checked(self, i, tensor, grad):
+        if grad is None:
+            return None
+        if grad.shape != tensor.shape:
+            raise ShapeError(
+                f"{self.op.__name__}.backward: the gradient of input {i} has shape {grad.shape}, the input itself "
+                f"{tensor.shape}; if the input was broadcast, sum over the repeated axes"
+            )
+        return self.ctx.row.astype(grad, tensor.dtype)
+
+    def free(self):
+        self.ctx.free()
+        self.inputs, self.guarded, self.freed = (), [], True
