@@ -16,7 +16,7 @@ from .common import add_backend
 HELP = "train a small GPT on real text, let it write, see its attention"
 EXAMPLE = "minigpt demo --out runs/demo"
 # nanoGPT's CPU recipe with a higher learning rate, which a model this small bears well
-RECIPE = {"steps": 3000, "batch_size": 12, "lr": 3e-3, "min_lr": 1e-4, "eval_interval": 500, "save_interval": 1000}
+RECIPE = {"steps": 2000, "batch_size": 12, "lr": 3e-3, "min_lr": 1e-4, "eval_interval": 500, "save_interval": 1000}
 PROMPT = "The class statement "
 
 

@@ -15,7 +15,7 @@ from minigpt.viz import html
 
 SUFFIXES = (".html", ".png", ".svg", ".pdf")
 FALLBACK_DPI = 80  # the picture inside the HTML: small, because it is only seen where scripts are stripped
-FALLBACK_COLOURS = 128
+FALLBACK_COLOURS = 64
 PICTURE_DPI = 200  # pictures saved to files
 
 

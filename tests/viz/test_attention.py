@@ -110,9 +110,7 @@ def test_large_grid_names_heads_and_leaves_out_labels_too_small_to_read(attentio
     assert max(fig.get_size_inches()) < 18
 
 
-@pytest.mark.parametrize(
-    ("L", "H", "T"), [(1, 1, 1), (1, 1, 2), (1, 12, 8), (12, 1, 8), (4, 4, 24), (4, 4, 64)]
-)
+@pytest.mark.parametrize(("L", "H", "T"), [(1, 1, 1), (1, 1, 2), (1, 12, 8), (12, 1, 8), (4, 4, 24), (4, 4, 64)])
 def test_maps_and_bar_lie_on_the_figure(attention, L, H, T):
     fig = AttentionGrid(attention(L, H, T), letters(T), title="x" * 500).fig()
     width, height = fig.get_size_inches()

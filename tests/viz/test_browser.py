@@ -11,9 +11,7 @@ from minigpt.viz import AttentionGrid, LossCurve, html
 from minigpt.viz.figure import colour_table
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None, reason="no Chromium on the PATH; on Debian: apt install chromium"
-)
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the PATH; on Debian: apt install chromium")
 
 FLAGS = (
     "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
@@ -167,9 +165,7 @@ def test_loss_readout(browse):
     """
     found = browse([LossCurve(runs, references={"bigram": 2.4}, unit="nats/token")._repr_html_()], probe)
     assert found["end"] == "step 20<b>一: train 2.125, val 3.500 at step 0two: val not finite"
-    assert found["second"].startswith(
-        "step 10<b>一: train 2.500, val 3.500 at step 0two: val 3.000 at step 0"
-    )
+    assert found["second"].startswith("step 10<b>一: train 2.500, val 3.500 at step 0two: val 3.000 at step 0")
     assert found["hover"].startswith("step 0<b>一: train 3.250, val 3.500two: val 3.000")
     assert "loss, nats/token" in found["text"]
     assert "bigram: 2.400" in found["text"]

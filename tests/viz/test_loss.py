@@ -116,9 +116,7 @@ def test_figure():
     for run in view.runs.values():
         assert any(np.array_equal(y, run["train"]["losses"]) for y in drawn)
         assert any(np.array_equal(y, run["train"]["smooth"]) for y in drawn)
-    points = next(
-        line for line in ax.lines if np.array_equal(line.get_ydata(), view.runs["one"]["val"]["losses"])
-    )
+    points = next(line for line in ax.lines if np.array_equal(line.get_ydata(), view.runs["one"]["val"]["losses"]))
     assert points.get_marker() != "None"
     texts = [text.get_text() for text in ax.texts]
     assert texts == [f"one: {view.final('one')}", f"two $x_1$: {view.final('two $x_1$')}", "trigram: 2.000"]
@@ -142,15 +140,11 @@ def test_labels_lie_on_the_figure_apart_from_each_other():
 
 def test_page_carries_exact_records():
     run = {"train": series(50), "val": series(5, every=10)}
-    data = payload(
-        LossCurve({"a": run, "b </script>": {"val": series(2)}}, references={"r": 2.0})._repr_html_()
-    )
+    data = payload(LossCurve({"a": run, "b </script>": {"val": series(2)}}, references={"r": 2.0})._repr_html_())
     assert [entry["name"] for entry in data["runs"]] == ["a", "b </script>"]
     for split in ("train", "val"):
         stored = data["runs"][0][split]
-        np.testing.assert_array_equal(
-            np.frombuffer(base64.b64decode(stored["steps"]), "<f8"), run[split]["steps"]
-        )
+        np.testing.assert_array_equal(np.frombuffer(base64.b64decode(stored["steps"]), "<f8"), run[split]["steps"])
         losses = np.frombuffer(base64.b64decode(stored["losses"]), "<f4")
         np.testing.assert_array_equal(losses, np.float32(run[split]["losses"]))
     assert "train" not in data["runs"][1]
