@@ -13,6 +13,7 @@ This is the only file of minigpt that imports `kernels`.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import itertools
 from collections.abc import Callable
 from contextvars import ContextVar, Token
@@ -38,6 +39,7 @@ class Row:
     to_host: Function
     owns_memory: Function
     shares_memory: Function
+    arena: Function
     zeros: Function
     full: Function
     astype: Function
@@ -167,20 +169,21 @@ def _load_numpy() -> Row:
     return row_from_modules("numpy", _kernels("reference").MODULES)
 
 
-LOADERS: dict[str, Callable[[], Row]] = {"numpy": _load_numpy}
-NOT_IN_THIS_VERSION = {
-    "cpu": "the Numba kernels are not part of this version",
-    "cuda": "the CUDA kernels are not part of this version",
-}
+def _load_cpu() -> Row:
+    return row_from_modules("cpu", _kernels("cpu").MODULES, inherit=load("numpy"))
+
+
+LOADERS: dict[str, Callable[[], Row]] = {"numpy": _load_numpy, "cpu": _load_cpu}
 _LOADED: dict[str, Row] = {}
 
 
 def load(name: str) -> Row:
     """The row of that name, loaded once. Raises BackendError with the reason if it cannot be used here."""
-    if name in NOT_IN_THIS_VERSION:
-        raise BackendError(f"the {name!r} row cannot be used: {NOT_IN_THIS_VERSION[name]}. Usable here: {_usable()}")
-    if name not in LOADERS:
+    state = backends().get(name)
+    if state is None:
         raise BackendError(f"there is no row {name!r}; the rows are 'numpy', 'cpu', 'cuda'. Usable here: {_usable()}")
+    if state is not True:
+        raise BackendError(f"the {name!r} row cannot be used: {state}. Usable here: {_usable()}")
     if name not in _LOADED:
         _LOADED[name] = LOADERS[name]()
     return _LOADED[name]
@@ -188,7 +191,9 @@ def load(name: str) -> Row:
 
 def backends() -> dict[str, bool | str]:
     """Each row's name with True, or with the reason why it cannot be used here."""
-    return {name: NOT_IN_THIS_VERSION.get(name, True) for name in ("numpy", "cpu", "cuda")}
+    lacking = [name for name in ("numba", "scipy") if importlib.util.find_spec(name) is None]
+    cpu = f"it needs {' and '.join(lacking)}: python -m pip install {' '.join(lacking)}" if lacking else True
+    return {"numpy": True, "cpu": cpu, "cuda": "the CUDA kernels are not part of this version"}
 
 
 def _usable():

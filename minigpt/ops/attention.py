@@ -47,7 +47,7 @@ class AttentionQKV(Op):
 
     @staticmethod
     def forward(ctx, qkv, n_head, mask=None, causal=False, scale=None, dropout=(0.0, 0, 0)):
-        if qkv.ndim != 3 or qkv.shape[-1] % (3 * n_head):
+        if n_head < 1 or qkv.ndim != 3 or qkv.shape[-1] % (3 * n_head):
             raise ShapeError(
                 f"attention: qkv has shape {qkv.shape}, needs (B, T, 3C) with C divisible by {n_head} heads"
             )

@@ -21,13 +21,18 @@ def clip_grad_norm_(params, max_norm) -> float:
     row = current_row()
     grads = [p.grad for p in params if p.grad is not None]
     norm = math.sqrt(math.fsum(row.squared_norm(g) for g in grads))
+    factor = clip_factor(norm, max_norm)
+    if factor < 1:
+        for g in grads:
+            row.scale_into(g, factor)
+    return norm
+
+
+def clip_factor(norm, max_norm) -> float:
+    """What gradients of this norm are multiplied by. Raises NumericsError if the norm is NaN or Inf."""
     if not math.isfinite(norm):
         raise NumericsError(
             f"the gradient norm is {norm}: some gradient is NaN or Inf. Usual causes: too high a learning rate, "
             "log of 0, division by 0"
         )
-    factor = max_norm / (norm + 1e-6)  # the 1e-6 is PyTorch's, kept so that both agree
-    if factor < 1:
-        for g in grads:
-            row.scale_into(g, factor)
-    return norm
+    return min(1.0, max_norm / (norm + 1e-6))  # the 1e-6 is PyTorch's, kept so that both agree

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 
 from ..backend import current_row
@@ -62,14 +65,22 @@ class Optimizer:
 
     def step(self):
         """Move every parameter that has a gradient, in place; a graph that still needs the old values is told so."""
+        for update in self.updates():
+            update()
+
+    def updates(self) -> list[Callable[[], None]]:
+        """The same step as one call per parameter; they touch different arrays, so threads may share them out."""
         self.steps += 1
-        number = 0
-        for group in self.groups:
-            for p in group["params"]:
-                if p.grad is not None:
-                    self._update(p, self.state.setdefault(number, {}), group)
-                    p._version.bump(f"{type(self).__name__}.step()")
-                number += 1
+        pairs = [(p, group) for group in self.groups for p in group["params"]]
+        return [
+            partial(self._move, p, self.state.setdefault(number, {}), group)
+            for number, (p, group) in enumerate(pairs)
+            if p.grad is not None
+        ]
+
+    def _move(self, p, state, group):
+        self._update(p, state, group)
+        p._version.bump(f"{type(self).__name__}.step()")
 
     def _update(self, p, state, group):
         raise NotImplementedError(f"{type(self).__name__} needs a method _update(p, state, group)")

@@ -19,7 +19,8 @@ class Progress:
         config = t.config
         if config.progress:
             parameters = sum(p.size for p in t.model.parameters())
-            print(f"training {parameters:,} parameters on the {t.row!r} row, seed {config.seed}", file=sys.stderr)
+            how = f"on the {t.row!r} row, {t.workers.count} threads, seed {config.seed}"
+            print(f"training {parameters:,} parameters {how}", file=sys.stderr)
         self.bar = tqdm(
             total=config.steps, initial=t.step_number, disable=not config.progress, unit="step", smoothing=0.1,
             dynamic_ncols=True, file=sys.stderr,

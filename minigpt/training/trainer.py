@@ -11,19 +11,22 @@ One step, which is all of training:
 
 from __future__ import annotations
 
+import math
 import time
 
 import numpy as np
 
-from ..backend import best_row, current_row, use
-from ..errors import ArgumentError, ConfigError, NumericsError
-from ..optim import AdamW, clip_grad_norm_, cosine_warmup
-from ..randomness import as_generator, dropout_keys
+from ..backend import best_row, use
+from ..errors import ArgumentError, NumericsError
+from ..optim import AdamW, cosine_warmup
+from ..optim.clipping import clip_factor
+from ..randomness import as_generator
 from . import checkpoint
 from .config import TrainConfig
 from .evaluate import evaluate
 from .interrupt import StopRequest
 from .progress import Progress
+from .workers import SingleThreadedBLAS, Workers, usable_cores
 
 
 class Trainer:
@@ -38,8 +41,6 @@ class Trainer:
 
     def __init__(self, model, data, config: TrainConfig | None = None):
         self.config = config or TrainConfig()
-        if self.config.workers not in (None, 1):
-            raise ConfigError(f"workers={self.config.workers}: this version trains in one thread; use workers=1")
         self.row = self.config.backend or best_row()
         block_size = getattr(getattr(model, "config", None), "block_size", None)
         if hasattr(data, "with_block_size") and block_size is not None:
@@ -49,9 +50,11 @@ class Trainer:
         self.model, self.data = model, data
         self.rng = as_generator(self.config.seed)
         with use(self.row):
+            self.workers = Workers(model, min(self.config.workers or usable_cores(), self.config.batch_size))
             self.optimizer = AdamW(
                 decay_groups(model, self.config.weight_decay), self.config.lr, self.config.betas, weight_decay=0.0
             )
+        self._blas = SingleThreadedBLAS()
         self.step_number = 0  # steps done
         self.interrupted = False
         self._loss: list[float] = []
@@ -74,15 +77,14 @@ class Trainer:
         """
         config = self.config
         self.model.train()
-        self.model.zero_grad()
+        self.workers.zero_grad()
         total, count = 0.0, 0
-        with use(self.row):
+        with use(self.row), self._blas:
             for round_ in range(config.accumulate):
                 batch = self.data.batch(self.rng, config.batch_size)
-                with dropout_keys(config.seed, self.step_number, first_example=round_ * config.batch_size):
-                    loss_sum, n = self.model.loss_sum(**batch)
-                loss_sum.backward()
-                total, count = total + loss_sum.item(), count + n
+                first_example = round_ * config.batch_size
+                loss_sum, n = self.workers.backward(batch, config.seed, self.step_number, first_example)
+                total, count = total + loss_sum, count + n
             if count == 0:
                 raise ArgumentError(f"step {self.step_number + 1}: no target of the batch counts (all are ignored)")
             loss = total / count
@@ -90,14 +92,11 @@ class Trainer:
                 raise NumericsError(
                     f"step {self.step_number + 1}: the loss is {loss}; a lower learning rate usually helps"
                 )
-            params = [p for p in self.model.parameters() if p.grad is not None]
-            for p in params:
-                current_row().scale_into(p.grad, 1.0 / count)
-            if config.grad_clip:
-                clip_grad_norm_(params, config.grad_clip)
+            norm = self.workers.combine(1.0 / count)  # of the mean gradient
+            factor = clip_factor(norm, config.grad_clip or math.inf)
             lr = cosine_warmup(self.step_number, config.warmup, config.steps, config.lr, config.min_lr)
             self.optimizer.lr = lr
-            self.optimizer.step()
+            self.workers.step(self.optimizer, factor)
         self.step_number += 1
         self._loss.append(loss)
         self._lr.append(lr)
@@ -105,8 +104,11 @@ class Trainer:
 
     def evaluate(self) -> float:
         """Validation loss in nats per token, over `eval_tokens` of it or all; noted in the history."""
-        with use(self.row):
-            loss = evaluate(self.model, self.data, max_tokens=self.config.eval_tokens)
+        config = self.config
+        with use(self.row), self._blas:
+            loss = evaluate(
+                self.model, self.data, config.batch_size, config.eval_tokens, loss_sum=self.workers.loss_sum
+            )  # fmt: skip
         self._val.append((self.step_number, loss))
         return loss
 

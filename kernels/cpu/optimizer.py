@@ -1,0 +1,44 @@
+"""AdamW and Adam, one pass over parameter, gradient and moments. Formulas: kernels/reference/optimizer.py."""
+
+import math
+
+import numpy as np
+
+from .jit import kernel
+from .ladder import rung
+
+
+@rung("adam_step", 1, "the formula, element by element")
+@kernel
+def adam_v1(p, g, m, v, step, lr, beta1, beta2, eps, weight_decay, decoupled):
+    for i in range(p.size):
+        gi = g[i]
+        if decoupled:
+            p[i] -= lr * weight_decay * p[i]
+        else:
+            gi += weight_decay * p[i]
+        m[i] = beta1 * m[i] + (1 - beta1) * gi
+        v[i] = beta2 * v[i] + (1 - beta2) * gi * gi
+        p[i] -= lr * (m[i] / (1 - beta1**step)) / (math.sqrt(v[i] / (1 - beta2**step)) + eps)
+
+
+@rung("adam_step", 2, "what is the same for all elements is computed once, and in the array's own type")
+@kernel
+def adam_v2(p, g, m, v, keep, coupled, b1, c1, b2, c2, rate, root, eps):
+    for i in range(p.size):
+        gi = g[i] + coupled * p[i]
+        mi = b1 * m[i] + c1 * gi
+        vi = b2 * v[i] + c2 * gi * gi
+        m[i] = mi
+        v[i] = vi
+        p[i] = p[i] * keep - rate * mi / (np.sqrt(vi) * root + eps)
+
+
+def adam_step(p, grad, m, v, step, lr, beta1, beta2, eps, weight_decay, decoupled):
+    number = p.dtype.type
+    constants = (
+        1 - lr * weight_decay if decoupled else 1.0, 0.0 if decoupled else weight_decay, beta1, 1 - beta1, beta2,
+        1 - beta2, lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step), eps,
+    )  # fmt: skip
+    flat = [a.reshape(-1) for a in (p, np.ascontiguousarray(grad), m, v)]
+    adam_v2(*flat, *(number(c) for c in constants))
