@@ -40,7 +40,6 @@ _LAZY = {
     "Tensor": "tensor",
     "no_grad": "tensor",
     "Op": "tensor",  # defined in ops/op.py; tensor.py makes it work on Tensors
-    "OBS": "",
     "gradcheck": "finite_differences",
     "use": "backend",
     "backends": "backend",

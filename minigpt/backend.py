@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from .errors import ArgumentError, BackendError
+from .errors import ArgumentError, BackendError, ShapeError
 
 Function = Callable[..., Any]
 
@@ -218,7 +218,8 @@ def as_array(data):
     """Data as an array of the current row. Lists and Python numbers become float32, int64 or bool.
 
     NumPy arrays are taken as they are, without a copy; float types other than float32 and float64 become float32.
-    Raises ArgumentError for what is no array of numbers, BackendError for an array of another device.
+    Raises ArgumentError for what is no array of numbers, ShapeError for lists of different lengths, BackendError for
+    an array of another device.
     """
     row = current_row()
     if not isinstance(data, np.ndarray) and row.is_array(data):
@@ -227,8 +228,10 @@ def as_array(data):
         raise BackendError(f"got an array on a CUDA device, the current row is {row.name!r}; see mg.use('cuda')")
     try:
         array = np.asarray(data)
-    except ValueError as error:
-        raise ArgumentError(f"cannot make an array of this {type(data).__name__}: {error}") from None
+    except ValueError:
+        raise ShapeError(
+            f"cannot make an array of this {type(data).__name__}: its rows have different lengths"
+        ) from None
     if array.dtype.kind not in "fiub":
         raise ArgumentError(f"a Tensor holds numbers or booleans, got dtype {array.dtype} from {type(data).__name__}")
     from_python = not isinstance(data, np.ndarray | np.generic)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,6 +31,7 @@ class FileGroup:
     def __init__(self, folder):
         self.folder = Path(folder)
         self._staged: list[tuple[Path, Path]] = []  # (temporary, final)
+        self._stale: list[Path] = []
 
     def __enter__(self):
         try:
@@ -41,18 +43,30 @@ class FileGroup:
     def add(self, name: str, write: Callable[[Path], object]) -> None:
         """Stage one file; write(path) fills it."""
         final = self.folder / name
+        temporary = self.folder / f".{name}.{secrets.token_hex(4)}.part"
+        staged = False
         try:
-            handle, temporary = tempfile.mkstemp(prefix=f".{name}.", suffix=".part", dir=self.folder)
-            os.close(handle)
-            self._staged.append((Path(temporary), final))
-            write(Path(temporary))
+            if final.is_dir():
+                raise IsADirectoryError("a folder of that name is in the way")
+            with open(temporary, "xb") as file:
+                mode = os.fstat(file.fileno()).st_mode
+            write(temporary)
             with open(temporary, "rb+") as file:
                 os.fsync(file.fileno())  # on the disk before its name points to it
-            os.chmod(temporary, 0o666 & ~_umask())  # mkstemp makes files that only the owner can read
+            os.chmod(temporary, stat.S_IMODE(mode))  # some writers make files that only the owner can read
+            self._staged.append((temporary, final))
+            staged = True
         except OSError as error:
             raise CheckpointError(
                 f"cannot write {final}: {error.strerror or error}; what was there before is untouched"
             ) from error
+        finally:
+            if not staged:
+                temporary.unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        """Delete a file at the end, if it is there: one from an earlier content of the folder, now misleading."""
+        self._stale.append(self.folder / name)
 
     def bytes(self, name: str, content: bytes) -> None:
         self.add(name, lambda path: path.write_bytes(content))
@@ -84,17 +98,13 @@ class FileGroup:
                 temporary, final = self._staged[0]
                 os.replace(temporary, final)
                 self._staged.pop(0)
+            for final in self._stale if kind is None else ():
+                final.unlink(missing_ok=True)
         except OSError as error:
             raise CheckpointError(f"cannot write {final}: {error.strerror or error}") from error
         finally:
             for temporary, _ in self._staged:
                 temporary.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
 
 
 def read_json(path) -> dict:
@@ -103,7 +113,7 @@ def read_json(path) -> dict:
         values = json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise CheckpointError(f"{path} is missing") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from None
     if not isinstance(values, dict):
         raise CheckpointError(f"{path} holds a {type(values).__name__}, a JSON object is needed")
@@ -121,3 +131,8 @@ def read_tensors(path) -> dict[str, np.ndarray]:
         raise CheckpointError(f"{path} is missing") from None
     except (OSError, SafetensorError) as error:
         raise CheckpointError(f"cannot read {path}: {error}") from None
+    except (TypeError, AttributeError, KeyError) as error:  # a number type that NumPy does not have
+        raise CheckpointError(
+            f"cannot read {path}: it holds numbers of a type that NumPy lacks (bfloat16, float8): {error}; "
+            "save it as float32 first"
+        ) from None

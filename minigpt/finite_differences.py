@@ -59,10 +59,16 @@ def gradcheck(fn, inputs, eps=1e-5, rtol=1e-4, atol=1e-6) -> bool:
     if not total.requires_grad:
         raise GradcheckError("gradcheck: the output of fn does not depend on its inputs through any op")
     total.backward()
+    for i, t in checked:
+        if t.grad is None:
+            raise GradcheckError(
+                f"gradcheck: nothing flows back to input {i}; does fn use its arguments, not a model around it? "
+                "An input without influence must be left out of the list"
+            )
     worst: tuple[float, str] = (0.0, "")
     with no_grad():
         for i, t in checked:
-            analytic = np.zeros(t.shape) if t.grad is None else t.grad
+            analytic = t.grad
             for index in np.ndindex(t.shape):
                 numeric = _central_difference(weighted_sum, t.data, index, eps)
                 error = abs(analytic[index] - numeric)

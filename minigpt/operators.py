@@ -12,7 +12,7 @@ import numpy as np
 
 from . import ops
 from .backend import as_array, current_row
-from .errors import ArgumentError, GraphError
+from .errors import ArgumentError, GraphError, ShapeError
 from .ops.broadcast import normalize_axis, result_dtype
 from .ops.shape import check_index, is_advanced
 
@@ -256,7 +256,7 @@ def match(a, b):
 def _binary(op, a, b, **settings):
     try:
         a, b = match(a, b)
-    except ArgumentError:
+    except (ArgumentError, ShapeError):
         if isinstance(a, Operators) and isinstance(b, Operators):
             raise
         return NotImplemented  # Python then says which types do not go together

@@ -59,6 +59,28 @@ def test_a_gradient_that_an_op_took_from_elsewhere_is_copied():
     np.testing.assert_allclose(x.grad, [0.6, 0.8], rtol=1e-5)
 
 
+class AddTwice(mg.Op):
+    """2 (a + b): both gradients are the same new array."""
+
+    @staticmethod
+    def forward(ctx, a, b):
+        return 2 * (a + b)
+
+    @staticmethod
+    def backward(ctx, dy):
+        g = 2 * dy
+        return g, g
+
+
+def test_one_new_array_for_two_inputs_is_copied():
+    a, b = leaf(1.0, 2.0), leaf(1.0, 1.0)
+    AddTwice.apply(a, b).sum().backward()
+    assert not np.shares_memory(a.grad, b.grad)
+    (a * 10.0).sum().backward()
+    np.testing.assert_array_equal(a.grad, [12, 12])
+    np.testing.assert_array_equal(b.grad, [2, 2])
+
+
 class AddColumn(mg.Op):
     """a (n,) + b (n, 1) as a row; both gradients are made from one array."""
 

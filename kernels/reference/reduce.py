@@ -29,5 +29,4 @@ def var_backward(dy, x, axis, count):
 
 def squared_norm(x):
     """Sum of squares of all elements, a Python float."""
-    flat = x.reshape(-1)
-    return float(np.dot(flat, flat))
+    return float(np.sum(np.square(x, dtype=np.float64)))

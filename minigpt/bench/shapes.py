@@ -16,8 +16,8 @@ def bench_config(shape: str) -> GPTConfig:
 def matrix_products(config: GPTConfig, batch: float) -> list[tuple[int, int, int, int, int]]:
     """(stack, n, k, m, times) for all products (n, k) @ (k, m) of one training step on `batch` sequences.
 
-    A linear layer costs three: y = x W, dx = dy W^T, dW = x^T dy. Attention costs two forward (scores, weighted sum) and
-    five backward (the scores again, and four gradients); the causal half that need not be computed is left out.
+    A linear layer costs three: y = x W, dx = dy W^T, dW = x^T dy. Attention costs two forward (scores, weighted sum)
+    and five backward (the scores again, and four gradients), less the causal half that need not be computed.
     """
     C, V, T, H = config.n_embd, config.vocab_size, config.block_size, config.n_head
     N, D = round(batch * T), config.n_embd // config.n_head

@@ -7,7 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError
+from ..backend import as_array
+from ..errors import ArgumentError, MiniGPTError, ShapeError
 from .sampling import check_sampling, sample
 
 
@@ -21,15 +22,12 @@ def generate_ids(
     With a cache only the newest token is read, until block_size is reached; from then on the last block_size tokens
     are read anew each time. A row that reached eos_id is filled up with it; the loop ends when all rows have.
     """
-    ids = np.asarray(ids)
-    if ids.ndim != 2 or ids.dtype.kind not in "iu" or ids.shape[1] == 0:
-        raise ShapeError(
-            f"generate: ids must be integers (B, T) with T at least 1, got {ids.dtype} {ids.shape}; "
-            "for one prompt: np.array([tok.encode(text)])"
-        )
+    ids = id_rows("generate", ids)
     if not isinstance(max_new_tokens, int | np.integer) or max_new_tokens < 0:
         raise ArgumentError(f"max_new_tokens is an integer from 0 up, got {max_new_tokens!r}")
     check_sampling(vocab_size, temperature, top_k, top_p)
+    if eos_id is not None and (not isinstance(eos_id, int | np.integer) or not 0 <= eos_id < vocab_size):
+        raise ArgumentError(f"eos_id is a token id from 0 to {vocab_size - 1}, or None; got {eos_id!r}")
     B, T = ids.shape
     out = np.empty((B, T + max_new_tokens), np.int64)
     out[:, :T] = ids
@@ -53,6 +51,19 @@ def generate_ids(
             out[:, end + 1 :] = eos_id
             break
     return out
+
+
+def id_rows(name: str, ids) -> np.ndarray:
+    """ids as an array (B, T) with T at least 1, or a ShapeError that says how to make one."""
+    try:
+        ids = as_array(ids)
+        shown = f"{ids.dtype} {ids.shape}"
+    except MiniGPTError as error:
+        raise ShapeError(f"{name}: ids must be integers (B, T); {error}") from None
+    if ids.ndim != 2 or ids.shape[1] == 0 or ids.dtype.kind not in "iu":
+        hint = "; for one sequence: ids[None]" if ids.ndim == 1 else ""
+        raise ShapeError(f"{name}: ids must be integers (B, T) with T at least 1, got {shown}{hint}")
+    return ids
 
 
 def _say_window(T, block_size):

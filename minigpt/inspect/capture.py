@@ -19,7 +19,7 @@ import numpy as np
 from ..errors import ArgumentError
 from ..observe import observing
 from ..ops import Label
-from ..tensor import Tensor, no_grad
+from ..tensor import Tensor
 
 
 class Activations(dict):
@@ -27,9 +27,10 @@ class Activations(dict):
 
     def __missing__(self, name):
         close = difflib.get_close_matches(str(name), list(self), n=3, cutoff=0.4)
-        hint = (
-            f"; nearest: {', '.join(close)}" if close else "; nothing was recorded, was the model called in the block?"
-        )
+        if not self:
+            hint = "; nothing was recorded at all, was the model called in the block?"
+        else:
+            hint = f"; nearest: {', '.join(close)}" if close else f"; recorded: {', '.join(list(self)[:8])} …"
         raise ArgumentError(f"no activation {name!r} was recorded{hint}")
 
 
@@ -41,7 +42,7 @@ class _Recorder:
     def __init__(self, model, patterns):
         self.names = {id(module): name for name, module in model.named_modules()}
         self.patterns = patterns
-        self.stack: list[str] = []
+        self.stack: list[str | None] = []  # names of the modules that are running; None: of another model
         self.activations = Activations()
 
     def _record(self, name, value):
@@ -51,21 +52,22 @@ class _Recorder:
 
     def around_module(self, module, args, kwargs, proceed):
         name = self.names.get(id(module))
-        if name is None:  # a module of another model
-            return proceed()
         self.stack.append(name)
         try:
             output = proceed()
         finally:
             self.stack.pop()
+        if name is None:  # a module of another model
+            return output
         first = output[0] if isinstance(output, tuple) else output  # a model returns (logits, loss)
         self._record(name or "output", first)
         return output
 
     def around_op(self, op, inputs, settings, proceed):
         output = proceed()
-        if op is Label:
-            self._record(".".join(part for part in (*self.stack[-1:], settings["name"]) if part), output)
+        inside = self.stack[-1] if self.stack else None
+        if op is Label and inside is not None:
+            self._record(f"{inside}.{settings['name']}" if inside else settings["name"], output)
         return output
 
 
@@ -86,11 +88,6 @@ def capture(model, names=None):
 def attention_weights(model, ids) -> np.ndarray:
     """Attention weights of a GPT for one sequence of ids (T,) -> (layers, H, T, T); rows sum to 1."""
 
-    was_training = model.training
-    model.eval()
-    try:
-        with no_grad(), capture(model, "h.*.attn.weights") as acts:
-            model(np.asarray(ids)[None])
-    finally:
-        model.train(was_training)
+    with model.evaluating(), capture(model, "h.*.attn.weights") as acts:
+        model(np.asarray(ids)[None])
     return np.stack([acts[f"h.{i}.attn.weights"][0] for i in range(len(model.h))])

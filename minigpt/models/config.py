@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
+
+import numpy as np
 
 from ..errors import ConfigError
 
@@ -26,8 +28,15 @@ class GPTConfig:
     def __post_init__(self):
         for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
             value = getattr(self, name)
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
                 raise ConfigError(f"{name} must be a positive integer, got {value!r}")
+            object.__setattr__(self, name, int(value))  # NumPy's integers cannot be written as JSON
+        for name, least, wanted in (("dropout", 0.0, "in [0, 1)"), ("layer_norm_eps", 1e-30, "above 0")):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < 1.0:
+                raise ConfigError(f"{name} must be a number {wanted}, got {value!r}")
+        if not isinstance(self.bias, bool):
+            raise ConfigError(f"bias must be True or False, got {self.bias!r}")
         if self.n_embd % self.n_head:
             fitting = [n for n in range(1, self.n_embd + 1) if self.n_embd % n == 0]
             nearest = min(fitting, key=lambda n: abs(n - self.n_head))
@@ -35,15 +44,13 @@ class GPTConfig:
                 f"n_embd {self.n_embd} is not divisible by n_head {self.n_head}: a head gets n_embd / n_head channels. "
                 f"n_head={nearest} would fit, or n_embd={self.n_head * -(-self.n_embd // self.n_head)}"
             )
-        if not 0.0 <= self.dropout < 1.0:
-            raise ConfigError(f"dropout lies in [0, 1), got {self.dropout!r}")
 
     @classmethod
     def named(cls, name: str, vocab_size: int, **changes) -> GPTConfig:
         """One of SHAPES with a vocabulary size; `changes` replace single numbers."""
-        if name not in SHAPES:
+        if not isinstance(name, str) or name not in SHAPES:
             raise ConfigError(f"there is no shape {name!r}; there are {', '.join(SHAPES)}")
-        return cls(vocab_size=vocab_size, **{**SHAPES[name], **changes})
+        return cls.from_dict({"vocab_size": vocab_size, **SHAPES[name], **changes})
 
     @classmethod
     def from_dict(cls, values: dict) -> GPTConfig:
@@ -51,6 +58,9 @@ class GPTConfig:
         unknown = sorted(set(values) - known)
         if unknown:
             raise ConfigError(f"unknown settings {unknown}; known are {sorted(known)}")
+        missing = sorted({field.name for field in fields(cls) if field.default is MISSING} - set(values))
+        if missing:
+            raise ConfigError(f"settings {missing} are missing")
         return cls(**values)
 
     def to_dict(self) -> dict:

@@ -18,11 +18,11 @@ import numpy as np
 
 from .. import functional as F
 from ..decoding.cache import KVCache
-from ..decoding.loop import generate_ids
+from ..decoding.loop import generate_ids, id_rows
 from ..errors import ArgumentError, ShapeError, TokenizerError
 from ..nn import Block, Dropout, Embedding, LayerNorm, Module, ModuleList
 from ..randomness import as_generator
-from ..tensor import Tensor, no_grad
+from ..tensor import Tensor
 from .config import GPTConfig
 
 
@@ -34,6 +34,10 @@ class GPT(Module):
     """
 
     def __init__(self, config: GPTConfig, seed=0):
+        if not isinstance(config, GPTConfig):
+            raise ArgumentError(
+                f"GPT needs a GPTConfig, got {type(config).__name__}; from a dict: GPTConfig.from_dict(d)"
+            )
         rng = as_generator(seed)
         V, T, C = config.vocab_size, config.block_size, config.n_embd
         std = 0.02
@@ -90,18 +94,13 @@ class GPT(Module):
         much probability. Rows that reached eos_id are filled up with it. Past block_size the last block_size tokens
         are read anew for each token, since learned positions make old keys invalid; a warning says so once.
         """
-        was_training = self.training
-        self.eval()
-        try:
-            with no_grad():
-                return generate_ids(
+        with self.evaluating():
+            return generate_ids(
                     self._next_logits, self._new_cache if use_cache else None, ids, max_new_tokens,
                     block_size=self.config.block_size, vocab_size=self.config.vocab_size,
                     temperature=temperature, top_k=top_k, top_p=top_p,
                     rng=as_generator(seed), eos_id=eos_id,
                 )  # fmt: skip
-        finally:
-            self.train(was_training)
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> GPT:
@@ -144,10 +143,7 @@ class GPT(Module):
         return logits[:, -1].numpy()  # (B, V)
 
     def _check(self, ids, cache):
-        ids = ids.data if isinstance(ids, Tensor) else np.asarray(ids)
-        if ids.ndim != 2 or ids.shape[1] == 0:
-            hint = "; for one sequence: ids[None]" if ids.ndim == 1 else ""
-            raise ShapeError(f"GPT: ids must be (B, T) with T at least 1, got shape {ids.shape}{hint}")
+        ids = id_rows("GPT", ids.data if isinstance(ids, Tensor) else ids)
         total = ids.shape[1] + (cache.length if cache else 0)
         if total > self.config.block_size:
             raise ShapeError(

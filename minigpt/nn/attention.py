@@ -6,7 +6,7 @@ One step down: `functional.scaled_dot_product_attention` -> `ops/attention.py` -
 from __future__ import annotations
 
 from .. import functional as F
-from ..errors import ArgumentError, ShapeError
+from ..errors import ArgumentError, GraphError, ShapeError
 from ..observe import parts_wanted
 from ..ops.dropout import check_probability
 from ..randomness import as_generator
@@ -53,6 +53,10 @@ class MultiHeadAttention(Module):
 
         q, k, v = (self._split_heads(part) for part in self._project(x, context))  # (B, H, T, D) each
         if cache is not None:
+            if k.requires_grad:
+                raise GraphError(
+                    "attention: a cache keeps plain arrays, gradients cannot pass; use it inside mg.no_grad()"
+                )
             k, v = (Tensor(part) for part in cache.append(k.data, v.data))  # (B, H, Tk, D), all tokens so far
         q, k, v = F.label(q, "q"), F.label(k, "k"), F.label(v, "v")
         if in_parts:

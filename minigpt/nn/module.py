@@ -7,13 +7,14 @@ be registered. Names are the attribute names joined by dots: `h.0.attn.c_attn.we
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import numpy as np
 
 from ..backend import current_row, load
 from ..errors import ArgumentError, CheckpointError
 from ..observe import OBSERVERS, observed
-from ..tensor import Tensor
+from ..tensor import Tensor, no_grad
 
 
 class Parameter(Tensor):
@@ -45,17 +46,23 @@ class Module:
         for name, value in vars(self).items():
             if isinstance(value, Module):
                 yield name, value
-            elif isinstance(value, list | tuple) and any(isinstance(item, Module | Parameter) for item in value):
+            elif isinstance(value, list | tuple | dict) and any(
+                isinstance(item, Module | Parameter) for item in (value.values() if isinstance(value, dict) else value)
+            ):
                 raise ArgumentError(
                     f"{type(self).__name__}.{name} is a plain {type(value).__name__} of modules or parameters, which "
                     "training would not find; use nn.ModuleList, or one attribute each"
                 )
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """(name, module) of this module, whose name is "", and all below it."""
+    def named_modules(self, prefix: str = "", seen: set[int] | None = None) -> Iterator[tuple[str, Module]]:
+        """(name, module) of this module, whose name is "", and all below it; one used in two places comes once."""
+        seen = set() if seen is None else seen
+        if id(self) in seen:
+            return
+        seen.add(id(self))
         yield prefix, self
         for name, child in self.children():
-            yield from child.named_modules(f"{prefix}.{name}" if prefix else name)
+            yield from child.named_modules(f"{prefix}.{name}" if prefix else name, seen)
 
     def named_parameters(self) -> Iterator[tuple[str, Parameter]]:
         """(name, parameter); one that is used in two places comes once, under its first name."""
@@ -101,9 +108,8 @@ class Module:
             f"{name}: dtype {a.dtype} is not a float type" for name, a in arrays.items() if a.dtype.kind != "f"
         ]
         if problems:
-            raise CheckpointError(
-                f"cannot load these parameters into {type(self).__name__}:\n  " + "\n  ".join(problems)
-            )
+            shown = "; ".join(problems[:6]) + (f"; and {len(problems) - 6} more" if len(problems) > 6 else "")
+            raise CheckpointError(f"cannot load these parameters into {type(self).__name__}: {shown}")
         for name, array in arrays.items():
             p = own[name]
             current_row().assign(p.data, ..., current_row().from_host(array.astype(p.dtype, copy=False)))
@@ -122,6 +128,18 @@ class Module:
         """Evaluation mode (dropout off); returns self."""
         return self.train(False)
 
+    @contextmanager
+    def evaluating(self):
+        """`with model.evaluating():` evaluation mode, no gradients; afterwards each module's own mode again."""
+        modes = [(module, module.training) for _, module in self.named_modules()]
+        self.eval()
+        try:
+            with no_grad():
+                yield self
+        finally:
+            for module, mode in modes:
+                module.training = mode
+
     def zero_grad(self):
         """Forget the gradients: `.grad` is None again."""
         for p in self.parameters():
@@ -129,7 +147,10 @@ class Module:
 
     def astype(self, dtype):
         """All parameters in float32 or float64; gradients are dropped; returns self."""
-        dtype = np.dtype(dtype)
+        try:
+            dtype = np.dtype(dtype)
+        except TypeError:
+            dtype = None
         if dtype not in (np.float32, np.float64):
             raise ArgumentError(f"parameters are float32 or float64, not {dtype}")
         for p in self.parameters():

@@ -15,14 +15,17 @@ class Adam(Optimizer):
     """
 
     decoupled = False
+    state_names = frozenset({"t", "m", "v"})
 
     def __init__(self, params, lr, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0):
         super().__init__(params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay)
 
     def _check(self, settings):
         super()._check(settings)
-        if not all(0 <= beta < 1 for beta in settings["betas"]) or len(settings["betas"]) != 2:
-            raise ArgumentError(f"{type(self).__name__}: betas are two numbers in [0, 1), got {settings['betas']}")
+        betas = settings["betas"]
+        pair = isinstance(betas, tuple | list) and len(betas) == 2
+        if not pair or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas):
+            raise ArgumentError(f"{type(self).__name__}: betas are two numbers in [0, 1), got {betas!r}")
 
     def _update(self, p, state, group):
         row = current_row()

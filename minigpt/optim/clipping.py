@@ -6,6 +6,7 @@ import math
 
 from ..backend import current_row
 from ..errors import ArgumentError, NumericsError
+from .optimizer import parameter_list
 
 
 def clip_grad_norm_(params, max_norm) -> float:
@@ -16,10 +17,10 @@ def clip_grad_norm_(params, max_norm) -> float:
     Raises:  NumericsError if the norm is NaN or Inf (the gradients are left as they are), ArgumentError
     Source:  Pascanu, Mikolov & Bengio 2013, section 3.2
     """
-    if not max_norm > 0:
+    if not isinstance(max_norm, int | float) or not max_norm > 0:
         raise ArgumentError(f"clip_grad_norm_: max_norm must be positive, got {max_norm}")
     row = current_row()
-    grads = [p.grad for p in params if p.grad is not None]
+    grads = [p.grad for p in parameter_list(params) if p.grad is not None]
     norm = math.sqrt(math.fsum(row.squared_norm(g) for g in grads))
     factor = clip_factor(norm, max_norm)
     if factor < 1:

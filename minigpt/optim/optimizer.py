@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
+from typing import ClassVar
 
 import numpy as np
 
@@ -19,20 +20,26 @@ class Optimizer:
     `optimizer.lr = x` sets the learning rate of all groups; a group that was given its own "lr" keeps its ratio.
     """
 
+    state_names: ClassVar[frozenset[str]] = frozenset()  # what the state of one parameter may hold
+
     def __init__(self, params, **defaults):
-        params = list(params)
+        self._check(defaults)
+        params = parameter_list(params)
         if not params:
             raise ArgumentError("the optimizer got no parameters; pass model.parameters()")
         given = params if isinstance(params[0], dict) else [{"params": params}]
         self.groups: list[dict] = []
         seen: set[int] = set()
         for group in given:
+            if not isinstance(group, dict) or "params" not in group:
+                raise ArgumentError(
+                    'parameter groups are dicts like {"params": [...], "weight_decay": 0.0}, got ' + repr(group)
+                )
             unknown = set(group) - set(defaults) - {"params"}
             if unknown:
-                raise ArgumentError(
-                    f"parameter group has {sorted(unknown)}; known: params, {', '.join(sorted(defaults))}"
-                )
-            members = list(group["params"])
+                known = ", ".join(sorted(defaults))
+                raise ArgumentError(f"parameter group has {sorted(unknown)}; known: params, {known}")
+            members = parameter_list(group["params"])
             for p in members:
                 if not isinstance(p, Tensor) or not p.requires_grad or p.op is not None:
                     raise ArgumentError(f"an optimizer changes leaf Tensors with requires_grad=True, got {p!r}")
@@ -44,24 +51,30 @@ class Optimizer:
             self.groups.append({**defaults, **group, "params": members})
             self._check(self.groups[-1])
         self._lr = float(defaults["lr"])
+        self._ratios = [group["lr"] / self._lr if self._lr else 1.0 for group in self.groups]
         self.steps = 0
         self.state: dict[int, dict] = {}  # number of the parameter -> its moments
 
     def _check(self, settings):
         """Refuse settings that make no sense; subclasses add their own."""
         for name in ("lr", "weight_decay", "momentum", "eps"):
-            if name in settings and not settings[name] >= 0:
-                raise ArgumentError(f"{type(self).__name__}: {name} must not be negative, got {settings[name]}")
+            if name in settings:
+                value = settings[name]
+                is_number = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+                if not is_number or not 0 <= value < np.inf:
+                    raise ArgumentError(f"{type(self).__name__}: {name} must be a number from 0 up, got {value!r}")
 
     @property
     def lr(self) -> float:
+        """The learning rate; setting it sets that of every group, in the ratios that they had at the start."""
         return self._lr
 
     @lr.setter
     def lr(self, value: float):
-        for group in self.groups:
-            group["lr"] = value * (group["lr"] / self._lr if self._lr else 1.0)
+        self._check({"lr": value})
         self._lr = float(value)
+        for group, ratio in zip(self.groups, self._ratios, strict=True):
+            group["lr"] = self._lr * ratio
 
     def step(self):
         """Move every parameter that has a gradient, in place; a graph that still needs the old values is told so."""
@@ -92,7 +105,7 @@ class Optimizer:
                 p.grad = None
 
     def state_dict(self) -> dict[str, np.ndarray]:
-        """Everything that a later run needs to go on alike: "steps", and "<number>.<name>" for each moment."""
+        """The moments, "<number of the parameter>.<name>", and "steps"; settings and learning rate are not in it."""
         row = current_row()
         moments = {
             f"{n}.{k}": np.array(v if isinstance(v, int) else row.to_host(v))
@@ -117,5 +130,23 @@ class Optimizer:
                 raise CheckpointError(f"optimizer state {key} of shape {array.shape} does not fit the parameters")
             p, entry = params[int(number)], loaded.setdefault(int(number), {})
             # a copy, since steps write into it
+            if name not in self.state_names:
+                raise CheckpointError(f"optimizer state {key!r} does not belong to {type(self).__name__}")
             entry[name] = int(array) if counter else current_row().from_host(np.array(array, dtype=p.dtype))
+        for number, entry in loaded.items():
+            if set(entry) != self.state_names:
+                lacking = sorted(self.state_names - set(entry))
+                raise CheckpointError(f"optimizer state of parameter {number} lacks {lacking}")
         self.state, self.steps = loaded, int(state["steps"])
+
+
+def parameter_list(params) -> list:
+    """An iterable of Tensors as a list, one Tensor as a list of it. Raises ArgumentError for anything else."""
+    if isinstance(params, Tensor):
+        return [params]
+    if not isinstance(params, Iterable):
+        hint = "; pass model.parameters()" if hasattr(params, "parameters") else ""
+        raise ArgumentError(
+            f"parameters must be Tensors in a list or other iterable, got {type(params).__name__}{hint}"
+        )
+    return list(params)

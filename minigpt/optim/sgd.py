@@ -12,6 +12,8 @@ class SGD(Optimizer):
     Source:  Sutskever et al. 2013, in the form where lr scales the whole velocity
     """
 
+    state_names = frozenset({"velocity"})
+
     def __init__(self, params, lr, momentum=0.0, weight_decay=0.0):
         super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
 

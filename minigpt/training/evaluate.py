@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-from ..tensor import no_grad
-
 
 def evaluate(model, data, batch_size=32, max_tokens=None, loss_sum=None) -> float:
     """Mean loss in nats per token over the validation part, each token predicted once.
@@ -14,18 +12,13 @@ def evaluate(model, data, batch_size=32, max_tokens=None, loss_sum=None) -> floa
     loss_sum(**batch) -> (sum of losses, count) may be given in place of the model's own, to share out the work.
     Dropout is off meanwhile; the model's mode is restored.
     """
-    was_training = model.training
-    model.eval()
     loss_sum = loss_sum or model.loss_sum
     losses, tokens = [], 0
-    try:
-        with no_grad():
-            for batch in data.val_batches(batch_size, max_tokens):
-                loss, count = loss_sum(**batch)
-                losses.append(float(loss))
-                tokens += count
-    finally:
-        model.train(was_training)
+    with model.evaluating():
+        for batch in data.val_batches(batch_size, max_tokens):
+            loss, count = loss_sum(**batch)
+            losses.append(float(loss))
+            tokens += count
     return math.fsum(losses) / max(tokens, 1)
 
 

@@ -150,8 +150,8 @@ class Workers:
             for p, twin in zip(self.parameters[0], parameters, strict=True):
                 twin.data, twin._version, twin.requires_grad = p.data, p._version, p.requires_grad
         for other in self.replicas[1:]:
-            if other.training != self.model.training:
-                other.train(self.model.training)
+            for (_, module), (_, twin_module) in zip(self.model.named_modules(), other.named_modules(), strict=True):
+                twin_module.training = module.training
 
 
 def usable_cores() -> int:
