@@ -176,9 +176,7 @@ def test_multi_head_attention(case, dtype, how):
     module = nn.MultiHeadAttention(arrays["x"].shape[-1], qkv_bias=bias, proj_bias=bias, rng=0, **kwargs)
     module.load_state_dict(state)
     module.astype(dtype)
-    leaves = {
-        name: mg.Tensor(arrays[name].astype(dtype), True) for name in ("x", "context") if name in arrays
-    }
+    leaves = {name: mg.Tensor(arrays[name].astype(dtype), True) for name in ("x", "context") if name in arrays}
 
     outputs = module(**leaves, mask=arrays.get("mask"), return_weights=shown)
     outputs = outputs if shown else (outputs,)

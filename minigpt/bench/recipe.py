@@ -24,4 +24,6 @@ def run_recipe(source, seed: int, backend: str | None = None, steps: int = 2000,
     )  # fmt: skip
     trainer = Trainer(model, data, config)
     trainer.fit()
+    if trainer.interrupted:
+        raise KeyboardInterrupt
     return float(trainer.history["val_loss"][-1])

@@ -19,11 +19,15 @@ COMMANDS = ("demo", "train", "generate", "data", "bench")
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
+    if hasattr(sys.stdout, "reconfigure"):  # a Windows pipe may know fewer characters than the model writes
+        sys.stdout.reconfigure(errors="backslashreplace")
     args = build_parser().parse_args(argv)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *rest, **more: print(f"note: {message}", file=sys.stderr)
         try:
-            return args.run(args)
+            code = args.run(args)
+            sys.stdout.flush()  # here, where a closed pipe is caught
+            return code
         except MiniGPTError as error:
             print(f"error: {error}", file=sys.stderr)
             return 2

@@ -6,7 +6,7 @@ import: time `import minigpt` beside `import numpy`, in turn.
 
 from __future__ import annotations
 
-from .common import add_backend
+from .common import add_action, add_backend, positive
 
 HELP = "measure the figures that the README states"
 EXAMPLE = "minigpt bench recipe --data tinyshakespeare --seeds 3"
@@ -14,15 +14,16 @@ EXAMPLE = "minigpt bench recipe --data tinyshakespeare --seeds 3"
 
 def add_arguments(parser):
     actions = parser.add_subparsers(dest="action", required=True, metavar="WHAT")
-    recipe = actions.add_parser("recipe", help="validation loss of nanoGPT's CPU recipe, mean over seeds")
+    recipe = add_action(actions, "recipe", "validation loss of nanoGPT's CPU recipe, mean over seeds", EXAMPLE)
     recipe.add_argument(
         "--data", default="tinyshakespeare", metavar="NAME|PATH", help="corpus (default: tinyshakespeare)"
     )
-    recipe.add_argument("--seeds", type=int, default=3, help="runs, with seeds 1, 2, … (default: 3)")
-    recipe.add_argument("--steps", type=int, default=2000, help="training steps (default: 2000)")
+    recipe.add_argument("--seeds", type=positive, default=3, help="runs, with seeds 1, 2, … (default: 3)")
+    recipe.add_argument("--steps", type=positive, default=2000, help="training steps (default: 2000)")
     add_backend(recipe)
-    start = actions.add_parser("import", help="time of `import minigpt` beside `import numpy`")
-    start.add_argument("--rounds", type=int, default=15, help="pairs of fresh interpreters (default: 15)")
+    text = "time of `import minigpt` beside `import numpy`, in fresh interpreters"
+    start = add_action(actions, "import", text, "minigpt bench import --rounds 15")
+    start.add_argument("--rounds", type=positive, default=15, help="pairs of fresh interpreters (default: 15)")
 
 
 def run(args) -> int:

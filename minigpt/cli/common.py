@@ -14,12 +14,28 @@ def add_backend(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", metavar="ROW", help="numpy, cpu or cuda (default: cpu if usable here, else numpy)")
 
 
-def choose_row(name: str | None) -> str:
-    """Make the row the process's default and say which it is; returns its name."""
+def chosen_row(name: str | None) -> use:
+    """A `with` block on the row of that name, or on the best one here; says which it is."""
     name = name or best_row()
-    use(name)
+    row = use(name)
     print(f"running on the {name!r} row", file=sys.stderr)
-    return name
+    return row
+
+
+def add_action(actions, name: str, text: str, example: str) -> argparse.ArgumentParser:
+    """A command below a command, with a description and an example of its own."""
+    return actions.add_parser(
+        name, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+
+
+def positive(text: str) -> int:
+    """An integer of at least 1, for argparse."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
+    return value
 
 
 def add_dataclass_flags(parser, cls, skip=()) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from .common import add_action
+
 HELP = "list, fetch and look at corpora"
 EXAMPLE = "minigpt data fetch tinyshakespeare"
 
 
 def add_arguments(parser):
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    actions.add_parser("list", help="corpora that have a name")
-    fetch = actions.add_parser("fetch", help="download a corpus; resumes where it stopped, checks the SHA-256")
+    add_action(actions, "list", "corpora that have a name", "minigpt data list")
+    fetch = add_action(actions, "fetch", "download a corpus; resumes where it stopped, checks the SHA-256", EXAMPLE)
     fetch.add_argument("name", help="for example tinyshakespeare")
     fetch.add_argument("--folder", type=Path, help="where to put it (default: the user's cache folder)")
     fetch.add_argument("--url", help="another place for the same bytes (a mirror)")
-    show = actions.add_parser("show", help="size, characters and first lines of a corpus, file or folder")
+    text = "size, characters and first lines of a corpus, file or folder"
+    show = add_action(actions, "show", text, "minigpt data show python")
     show.add_argument("source", metavar="NAME|PATH", help="python, a fetched corpus, a text file or folder")
 
 

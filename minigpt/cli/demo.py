@@ -10,6 +10,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from ..errors import TokenizerError
 from ..training.config import TrainConfig
 from .common import add_backend
 
@@ -28,7 +29,7 @@ def add_arguments(parser):
         "--data", default="python", metavar="NAME|PATH", help="another corpus, text file or folder (default: python)"
     )
     parser.add_argument("--steps", type=int, default=RECIPE["steps"], help="training steps (default: %(default)s)")
-    parser.add_argument("--prompt", default=PROMPT, help="prompt of the samples and of the attention picture")
+    parser.add_argument("--prompt", help="prompt of the samples and of the attention picture")
     parser.add_argument("--seed", type=int, default=0, help="seed of weights, batches and samples (default: 0)")
     add_backend(parser)
 
@@ -41,11 +42,13 @@ def run(args) -> int:
 
     corpus = load_corpus(args.data)
     tokenizer = CharTokenizer.train(corpus.text)
-    tokenizer.encode(args.prompt)  # refuse an impossible prompt now, not after training
+    args.prompt = default_prompt(corpus.text) if args.prompt is None else args.prompt
+    if not tokenizer.encode(args.prompt):  # refuse an impossible prompt now, not after training
+        raise TokenizerError("--prompt is empty; give at least one character to start from")
     model = GPT(GPTConfig.named("baby", tokenizer.vocab_size), seed=args.seed)
     model.tokenizer = tokenizer
     data = tokenize_and_split(corpus.text, tokenizer, model.config.block_size)
-    settings = {**RECIPE, "steps": args.steps, "warmup": min(100, args.steps)}
+    settings = {**RECIPE, "steps": args.steps}
     config = TrainConfig(**settings, backend=args.backend, seed=args.seed, out=str(args.out))
     print(
         f"{corpus.name}: {len(corpus.text):,} characters, {tokenizer.vocab_size} distinct; {corpus.source}",
@@ -61,6 +64,11 @@ def run(args) -> int:
     print_report(report)
     write_results(trainer, report, args)
     return 0
+
+
+def default_prompt(text: str) -> str:
+    """A prompt whose characters the corpus has: the usual one, or the start of the last tenth."""
+    return PROMPT if set(PROMPT) <= set(text) else text[-len(text) // 10 :][:20]
 
 
 def make_report(trainer, text: str, baselines: dict[str, float]) -> dict:

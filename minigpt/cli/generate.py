@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .common import add_backend, choose_row
+from .common import add_backend, chosen_row
 
 HELP = "continue a text with a trained model"
 EXAMPLE = 'minigpt generate --model runs/demo --prompt "The " --max-new-tokens 300 --temperature 0.8'
@@ -36,19 +36,11 @@ def run(args) -> int:
     from ..models import GPT
 
     model = GPT.from_pretrained(args.model)
-    choose_row(args.backend)
-    texts = generate(
-        model,
-        None,
-        args.prompt,
-        args.max_new_tokens,
-        args.temperature,
-        args.top_k,
-        args.top_p,
-        args.n,
-        args.stop,
-        args.seed,
-    )
+    with chosen_row(args.backend):
+        texts = generate(
+            model, None, args.prompt, args.max_new_tokens, args.temperature, args.top_k, args.top_p, args.n, args.stop,
+            args.seed,
+        )  # fmt: skip
     for i, text in enumerate(texts):
         if args.n > 1:
             print(f"--- {i + 1} of {args.n}")

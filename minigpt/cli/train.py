@@ -6,11 +6,14 @@ nothing had happened. Settings come from --config run.toml with tables [data], [
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
+from ..errors import ConfigError
 from ..models.config import SHAPES
 from ..training.config import TrainConfig
+from ..training.progress import how_to_go_on
 from .common import add_dataclass_flags, check_tables, given_flags
 
 HELP = "train a GPT on text"
@@ -31,7 +34,9 @@ def add_arguments(parser):
                        ("n-head", "attention heads per block"), ("n-embd", "width, divisible by n-head")):  # fmt: skip
         model.add_argument(f"--{name}", type=int, help=f"{text} (default: from --shape)")
     model.add_argument("--dropout", type=float, help="probability of dropping in training (default: 0)")
-    add_dataclass_flags(parser.add_argument_group("training"), TrainConfig)
+    training = parser.add_argument_group("training")
+    training.add_argument("--out", metavar="FOLDER", help="checkpoint folder (default: runs/train)")
+    add_dataclass_flags(training, TrainConfig, skip=("out",))
 
 
 def run(args) -> int:
@@ -39,7 +44,8 @@ def run(args) -> int:
 
     if args.resume:
         others = given_flags(args, TrainConfig)
-        if others or args.data or args.config or any(getattr(args, name) is not None for name in MODEL_FLAGS):
+        model_flags = any(getattr(args, name) is not None for name in MODEL_FLAGS)
+        if others or args.data or args.config or args.val_fraction is not None or model_flags:
             print("note: --resume goes on with the saved settings; other flags are ignored", file=sys.stderr)
         trainer = Trainer.resume(args.resume)
         print(f"going on after step {trainer.step_number} of {trainer.config.steps}", file=sys.stderr)
@@ -47,10 +53,14 @@ def run(args) -> int:
         trainer = new_trainer(args)
     trainer.fit()
     if trainer.interrupted:
+        if not trainer.config.progress:  # else the progress bar has said it
+            print(how_to_go_on(trainer), file=sys.stderr)
         return 130
-    history = trainer.history
-    print(f"done: {trainer.step_number} steps, validation loss {history['val_loss'][-1]:.4f} nats per token")
-    print(f"the checkpoint is in {trainer.config.out}; try\n  python -m minigpt generate --model {trainer.config.out}")
+    validation = trainer.history["val_loss"]
+    loss = f"validation loss {validation[-1]:.4f} nats per token" if len(validation) else "no validation part"
+    print(f"done: {trainer.step_number} steps, {loss}")
+    out = trainer.config.out
+    print(f"the checkpoint is in {out}; try\n  python -m minigpt generate --model {shlex.quote(out)}")
     return 0
 
 
@@ -60,17 +70,25 @@ def new_trainer(args):
     from ..models import GPT, GPTConfig
     from ..tokenizers import CharTokenizer
     from ..training import Trainer
-    from ..training.config import read_toml
+    from ..training.config import read_toml, toml_table
 
     file = read_toml(args.config) if args.config else {}
     check_tables(file, ("data", "model", "train"), args.config)
     flags = {"source": args.data, "val_fraction": args.val_fraction}
-    data = {"source": "python", "val_fraction": 0.1, **file.get("data", {}), **_given(flags)}
+    data = {"source": "python", "val_fraction": 0.1, **toml_table(file, "data", args.config), **_given(flags)}
     _refuse_unknown(data, ("source", "val_fraction"), "[data]")
-    model = {"shape": "baby", **file.get("model", {}), **_given({name: getattr(args, name) for name in MODEL_FLAGS})}
+    model = {
+        "shape": "baby",
+        **toml_table(file, "model", args.config),
+        **_given({name: getattr(args, name) for name in MODEL_FLAGS}),
+    }
     _refuse_unknown(model, (*MODEL_FLAGS, "bias", "seed", "layer_norm_eps"), "[model]")
-    config = TrainConfig.from_dict({"out": "runs/train", **file.get("train", {}), **given_flags(args, TrainConfig)})
+    config = TrainConfig.from_dict(
+        {"out": "runs/train", **toml_table(file, "train", args.config), **given_flags(args, TrainConfig)}
+    )
 
+    if not isinstance(data["source"], str):
+        raise ConfigError(f"[data] source must be a name or a path, got {data['source']!r}")
     corpus = load_corpus(data["source"])
     tokenizer = CharTokenizer.train(corpus.text)
     seed = model.pop("seed", config.seed)
@@ -89,8 +107,6 @@ def _given(values: dict) -> dict:
 
 
 def _refuse_unknown(values: dict, known, table: str):
-    from ..errors import ConfigError
-
     unknown = sorted(set(values) - set(known))
     if unknown:
         raise ConfigError(f"{table} has unknown settings {unknown}; known are {', '.join(known)}")

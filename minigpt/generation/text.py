@@ -35,10 +35,10 @@ def generate(
 
 
 def _stop_strings(stop) -> list[str]:
-    stops = [] if stop is None else [stop] if isinstance(stop, str) else list(stop)
-    if not all(isinstance(s, str) and s for s in stops):
+    stops = [] if stop is None else [stop] if isinstance(stop, str) else stop
+    if not isinstance(stops, list | tuple) or not all(isinstance(s, str) and s for s in stops):
         raise ArgumentError(f"stop is a non-empty string or a list of them, got {stop!r}")
-    return stops
+    return list(stops)
 
 
 def cut_at_stop(text: str, stops: list[str]) -> str:

@@ -22,6 +22,8 @@ class Adam(Optimizer):
 
     def _check(self, settings):
         super()._check(settings)
+        if "betas" not in settings:
+            return
         betas = settings["betas"]
         pair = isinstance(betas, tuple | list) and len(betas) == 2
         if not pair or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas):

@@ -11,13 +11,14 @@ or a crash while writing leaves the checkpoint from before whole.
 
 from __future__ import annotations
 
+import zlib
 from pathlib import Path
 
 import numpy as np
 
 from ..backend import use
 from ..data import TokenData
-from ..errors import CheckpointError, ConfigError
+from ..errors import CheckpointError
 from ..files import FileGroup, read_json, read_tensors
 from ..models import GPT
 from ..models.pretrained import add_model_files
@@ -35,6 +36,7 @@ def save(trainer, folder) -> None:
         raise CheckpointError(f"only GPT models can be saved so far, this is a {type(trainer.model).__name__}")
     arrays = {f"optimizer.{name}": a for name, a in trainer.optimizer.state_dict().items()}
     arrays |= {f"history.{name}": a for name, a in trainer.history.items()}
+    arrays["parameter_checksums"] = _fingerprints(trainer.model)
     settings = {
         "config": trainer.config.to_dict(),
         "step": trainer.step_number,
@@ -42,11 +44,17 @@ def save(trainer, folder) -> None:
         "data": _data_note(trainer.data),
     }
     with FileGroup(folder) as files:
-        if settings["data"] == DATA and not (folder / DATA).exists():
+        if settings["data"] == DATA and folder.resolve() not in trainer.data_saved_in:
             files.tensors(DATA, _compact(trainer.data))
         add_model_files(files, trainer.model)
         files.tensors(STATE, arrays)
         files.json(SETTINGS, settings)
+    trainer.data_saved_in.add(folder.resolve())
+
+
+def _fingerprints(model) -> np.ndarray:
+    """A checksum of every parameter, by which resume knows that model.safetensors is of the same step."""
+    return np.array([zlib.crc32(np.ascontiguousarray(p.numpy()).data) for p in model.parameters()], np.int64)
 
 
 def resume(cls, folder, data=None):
@@ -57,21 +65,24 @@ def resume(cls, folder, data=None):
     model = GPT.from_pretrained(folder)
     try:
         config = TrainConfig.from_dict({**settings["config"], "out": str(folder)})
-        data = data if data is not None else _load_data(folder, settings["data"])
-        trainer = cls(model, data, config)
+        loaded = data if data is not None else _load_data(folder, settings["data"])
+        trainer = cls(model, loaded, config)
+        if data is None:
+            trainer.data_saved_in.add(folder.resolve())
         trainer.rng.bit_generator.state = settings["rng"]
         trainer.step_number = int(settings["step"])
         trainer._loss = state["history.loss"].tolist()
         trainer._lr = state["history.lr"].tolist()
         trainer._val = list(zip(state["history.val_step"].tolist(), state["history.val_loss"].tolist(), strict=True))
-    except (KeyError, TypeError, ConfigError) as error:
+        same_step = np.array_equal(state["parameter_checksums"], _fingerprints(model))
+    except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder} is no complete training checkpoint: {error!r}") from None
     prefix = "optimizer."
     with use(trainer.row):
         trainer.optimizer.load_state_dict({k.removeprefix(prefix): a for k, a in state.items() if k.startswith(prefix)})
-    if len(trainer._loss) != trainer.step_number:
+    if len(trainer._loss) != trainer.step_number or not same_step:
         raise CheckpointError(
-            f"{folder}: {SETTINGS} is of step {trainer.step_number}, {STATE} of step {len(trainer._loss)}; "
+            f"{folder}: {SETTINGS}, {STATE} and model.safetensors are not of the same step; "
             "the files belong to different checkpoints"
         )
     return trainer

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+import numpy as np
+
 from ..errors import ConfigError
+
+
+def _is_int(value, least) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
+
+
+def _is_number(value) -> bool:
+    """A finite number from 0 up."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
 def setting(default, help_text):
@@ -23,8 +35,8 @@ class TrainConfig:
     steps: int = setting(2000, "optimizer steps of the whole run; the schedule ends there")
     batch_size: int = setting(12, "windows per step and accumulation round")
     lr: float = setting(1e-3, "highest learning rate, after warm-up")
-    min_lr: float = setting(1e-4, "learning rate at the end of the cosine")
-    warmup: int = setting(100, "steps of linear warm-up")
+    min_lr: float | None = setting(None, "learning rate at the end of the cosine; None: a tenth of lr")
+    warmup: int | None = setting(None, "steps of linear warm-up; None: 100, or all if the run is shorter")
     weight_decay: float = setting(0.1, "of parameters with two or more axes; biases and norms are never decayed")
     betas: tuple[float, float] = setting((0.9, 0.99), "how long AdamW remembers gradients and their squares")
     grad_clip: float = setting(1.0, "largest global gradient norm; 0 switches clipping off")
@@ -39,37 +51,35 @@ class TrainConfig:
     progress: bool = setting(True, "show a progress bar and messages on stderr")
 
     def __post_init__(self):
-        rules = [
-            ("steps", self._is_int(self.steps, 1), "an integer of at least 1"),
-            ("batch_size", self._is_int(self.batch_size, 1), "an integer of at least 1"),
-            ("accumulate", self._is_int(self.accumulate, 1), "an integer of at least 1"),
-            ("warmup", self._is_int(self.warmup, 0), "an integer of at least 0"),
-            ("seed", self._is_int(self.seed, 0), "an integer of at least 0"),
-            ("eval_interval", self._is_int(self.eval_interval, 0), "an integer of at least 0"),
-            ("save_interval", self._is_int(self.save_interval, 0), "an integer of at least 0"),
-            ("eval_tokens", self.eval_tokens is None or self._is_int(self.eval_tokens, 1), "None or at least 1"),
-            ("workers", self.workers is None or self._is_int(self.workers, 1), "None or an integer of at least 1"),
-            ("lr", self._is_number(self.lr) and self.lr > 0, "a number above 0"),
-            ("min_lr", self._is_number(self.min_lr) and 0 <= self.min_lr <= self.lr, f"from 0 to lr ({self.lr})"),
-            ("weight_decay", self._is_number(self.weight_decay) and self.weight_decay >= 0, "a number from 0 up"),
-            ("grad_clip", self._is_number(self.grad_clip) and self.grad_clip >= 0, "a number from 0 up"),
-        ]
-        for name, fits, wanted in rules:
-            if not fits:
-                raise ConfigError(f"{name} must be {wanted}, got {getattr(self, name)!r}")
+        if self.warmup is None and _is_int(self.steps, 1):
+            object.__setattr__(self, "warmup", min(100, int(self.steps)))
+        if self.min_lr is None and _is_number(self.lr):
+            object.__setattr__(self, "min_lr", self.lr / 10)
+        for names, fits, wanted in (
+            (("steps", "batch_size", "accumulate"), lambda v: _is_int(v, 1), "an integer of at least 1"),
+            (("warmup", "seed", "eval_interval", "save_interval"), lambda v: _is_int(v, 0), "an integer from 0 up"),
+            (("eval_tokens", "workers"), lambda v: v is None or _is_int(v, 1), "an integer of at least 1, or not set"),
+            (("lr",), lambda v: _is_number(v) and v > 0, "a number above 0"),
+            (("min_lr", "weight_decay", "grad_clip"), _is_number, "a number from 0 up"),
+            (("backend",), lambda v: v is None or isinstance(v, str), "the name of a row"),
+            (("out",), lambda v: v is None or isinstance(v, str | Path), "the path of a folder"),
+            (("progress",), lambda v: isinstance(v, bool), "true or false"),
+        ):
+            for name in names:
+                value = getattr(self, name)
+                if not fits(value):
+                    raise ConfigError(f"{name} must be {wanted}, got {value!r}")
+                if isinstance(value, np.integer):
+                    object.__setattr__(self, name, int(value))  # NumPy's integers cannot be written as JSON
+        if self.min_lr > self.lr:
+            raise ConfigError(f"min_lr ({self.min_lr}) is above lr ({self.lr}); the rate falls from lr to min_lr")
         if self.warmup > self.steps:
             raise ConfigError(f"warmup ({self.warmup} steps) is longer than the run ({self.steps} steps)")
-        object.__setattr__(self, "betas", tuple(self.betas))  # TOML and JSON have lists only
-        if len(self.betas) != 2 or not all(self._is_number(b) and 0 <= b < 1 for b in self.betas):
+        pair = isinstance(self.betas, list | tuple) and len(self.betas) == 2
+        if not pair or not all(_is_number(beta) and beta < 1 for beta in self.betas):
             raise ConfigError(f"betas must be two numbers in [0, 1), got {self.betas!r}")
-
-    @staticmethod
-    def _is_int(value, least):
-        return isinstance(value, int) and not isinstance(value, bool) and value >= least
-
-    @staticmethod
-    def _is_number(value):
-        return isinstance(value, int | float) and not isinstance(value, bool)
+        object.__setattr__(self, "betas", tuple(self.betas))  # TOML and JSON have lists only
+        object.__setattr__(self, "out", None if self.out is None else str(self.out))
 
     @classmethod
     def from_dict(cls, values: dict) -> TrainConfig:
@@ -82,10 +92,18 @@ class TrainConfig:
     @classmethod
     def from_toml(cls, path) -> TrainConfig:
         """The [train] table of a TOML file."""
-        return cls.from_dict(read_toml(path).get("train", {}))
+        return cls.from_dict(toml_table(read_toml(path), "train", path))
 
     def to_dict(self) -> dict:
         return {**asdict(self), "betas": list(self.betas)}
+
+
+def toml_table(values: dict, name: str, path) -> dict:
+    """The table [name], empty if it is not there. Raises ConfigError if it is something else than a table."""
+    table = values.get(name, {})
+    if not isinstance(table, dict):
+        raise ConfigError(f"{path}: [{name}] must be a table of settings, got {table!r}")
+    return table
 
 
 def read_toml(path) -> dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 
 
@@ -42,14 +43,18 @@ class Progress:
         self.bar.set_postfix(self.shown, refresh=True)
 
     def interrupted(self):
-        if not self.trainer.config.progress:
-            return
-        step, out = self.trainer.step_number, self.trainer.config.out
-        if out:
-            how = f"saved in {out}; go on with\n  python -m minigpt train --resume {out}"
-        else:
-            how = "nothing was saved, since no `out` folder was set; the model in memory is as of this step"
-        self.bar.write(f"stopped after step {step}; {how}", file=sys.stderr)
+        if self.trainer.config.progress:
+            self.bar.write(how_to_go_on(self.trainer), file=sys.stderr)
 
     def __exit__(self, *exc):
         self.bar.close()
+
+
+def how_to_go_on(trainer) -> str:
+    """What to tell who stopped a run."""
+    out = trainer.config.out
+    if out:
+        how = f"saved in {out}; go on with\n  python -m minigpt train --resume {shlex.quote(out)}"
+    else:
+        how = "nothing was saved, since no `out` folder was set; the model in memory is as of this step"
+    return f"stopped after step {trainer.step_number}; {how}"

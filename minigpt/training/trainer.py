@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 
 from ..backend import best_row, use
-from ..errors import ArgumentError, NumericsError
+from ..errors import ArgumentError, ConfigError, NumericsError
 from ..optim import AdamW, cosine_warmup
 from ..optim.clipping import clip_factor
 from ..randomness import as_generator
@@ -55,7 +56,11 @@ class Trainer:
                 decay_groups(model, self.config.weight_decay), self.config.lr, self.config.betas, weight_decay=0.0
             )
         self._blas = SingleThreadedBLAS()
+        out = self.config.out
+        if out is not None and Path(out).exists() and not Path(out).is_dir():
+            raise ConfigError(f"out={out!r} is a file; checkpoints need a folder")
         self.step_number = 0  # steps done
+        self.data_saved_in: set[Path] = set()  # folders that hold this trainer's data already
         self.interrupted = False
         self._loss: list[float] = []
         self._lr: list[float] = []

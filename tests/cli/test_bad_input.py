@@ -108,7 +108,7 @@ def test_settings_of_train(tmp_path, refused, text, flags, expected):
 
 
 def test_out_that_is_a_file(refused, text):
-    assert "cannot make the folder" in refused("train", "--data", text, "--out", text, *TINY)
+    assert "checkpoints need a folder" in refused("train", "--data", text, "--out", text, *TINY)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,6 @@ def test_out_that_is_a_file(refused, text):
         ("[train]\nsteps = '2'", "steps"),
         ("[train]\nbetas = 0.9", "betas"),
         ("[train]\nlr = 'fast'", "lr"),
-        ("[train]\nprogress = 'no'", "progress"),
         ("[train]\nbackend = 3", "3"),
         ("[train]\nbackend = ['numpy']", "numpy"),
         ("[model]\nn_layer = '2'", "n_layer"),
@@ -224,5 +223,7 @@ def test_other_commands(tmp_path, refused, text):
     assert "http" in refused("data", "fetch", "tinyshakespeare", "--folder", tmp_path, "--url", "ftp://example.org/x")
     assert "no corpus and no file" in refused("data", "show", tmp_path / "none.txt")
     assert "no row" in refused("bench", "recipe", "--data", text, "--seeds", "1", "--steps", "1", "--backend", "fast")
-    assert "seeds" in refused("bench", "recipe", "--data", text, "--seeds", "0", "--steps", "1", "--backend", "numpy")
-    assert "rounds" in refused("bench", "import", "--rounds", "0")
+    for argv in (["bench", "recipe", "--seeds", "0"], ["bench", "import", "--rounds", "0"]):
+        with pytest.raises(SystemExit) as stopped:  # argparse's own refusal, with the usage
+            main(argv)
+        assert stopped.value.code == 2

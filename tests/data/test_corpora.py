@@ -112,9 +112,7 @@ def test_fetched_corpus_comes_from_the_cache_folder(tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"poem\.txt.*`minigpt data fetch poem`"):
         load_corpus("poem")
     (tmp_path / "poem.txt").write_bytes(content)
-    assert load_corpus("poem") == Corpus(
-        "poem", "to be or not to be\n", "https://example.invalid/p (public domain)"
-    )
+    assert load_corpus("poem") == Corpus("poem", "to be or not to be\n", "https://example.invalid/p (public domain)")
     (tmp_path / "poem.txt").write_bytes(content + b"!")
     with pytest.raises(DataError, match="its SHA-256 differs"):
         load_corpus("poem")
@@ -128,9 +126,7 @@ def test_not_fetched_yet(tmp_path, monkeypatch):
 
 def test_unknown_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(
-        DataError, match=r"python, tinyshakespeare, or the path .*did you mean 'tinyshakespeare'"
-    ):
+    with pytest.raises(DataError, match=r"python, tinyshakespeare, or the path .*did you mean 'tinyshakespeare'"):
         load_corpus("tinyshakespear")
     with pytest.raises(DataError) as info:
         load_corpus("missing/file.txt")

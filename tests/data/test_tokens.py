@@ -152,9 +152,7 @@ def test_bad_block_size(value):
 
 def test_too_short_says_wanted_got_and_the_fix():
     data = TokenData(np.arange(100), np.arange(10))
-    with pytest.raises(
-        DataError, match=r"val_ids needs at least 65 tokens \(block_size 64 .* got 10: .*at most 9$"
-    ):
+    with pytest.raises(DataError, match=r"val_ids needs at least 65 tokens \(block_size 64 .* got 10: .*at most 9$"):
         data.with_block_size(64)
     with pytest.raises(DataError, match=r"train_ids needs at least 129 tokens .* got 100: .*at most 99$"):
         TokenData(np.arange(100), block_size=128)

@@ -212,9 +212,7 @@ def function_cases():
         yield case(function, "saturated", {"x": N(33, scale=10.0)})
     for approximate in ("tanh", "none"):
         for label, shape in shapes.items():
-            yield case(
-                "F.gelu", f"{approximate}_{label}", {"x": N(*shape, scale=2.0)}, approximate=approximate
-            )
+            yield case("F.gelu", f"{approximate}_{label}", {"x": N(*shape, scale=2.0)}, approximate=approximate)
         yield case("F.gelu", f"{approximate}_of_view", {"x": swapped(N(5, 3), 0, 1)}, approximate=approximate)
         yield case("F.gelu", f"{approximate}_far_out", {"x": N(33, scale=10.0)}, approximate=approximate)
     for function in ("F.softmax", "F.log_softmax"):
@@ -240,9 +238,7 @@ def function_cases():
             yield case("F.layer_norm", f"{label}_eps_{eps:g}", x, eps=eps)
     yield case("F.layer_norm", "no_bias", {"x": N(2, 3, 8), "weight": N(8, shift=1.0)})
     yield case("F.layer_norm", "1d", {"x": N(8), "weight": N(8), "bias": N(8)})
-    yield case(
-        "F.layer_norm", "views", {"x": swapped(N(8, 3), 0, 1), "weight": every(2, N(15), 0), "bias": N(8)}
-    )
+    yield case("F.layer_norm", "views", {"x": swapped(N(8, 3), 0, 1), "weight": every(2, N(15), 0), "bias": N(8)})
     for label, shape in {"1d": (9,), "2d": (2, 7), "one": (1, 1)}.items():
         for dtype in (np.int64, np.int32, np.uint16):
             id_maker = ids(*shape, n=5, dtype=dtype)
@@ -272,9 +268,7 @@ def cross_entropy_cases():
             }
             for label, (logits, targets) in cases.items():
                 inputs = {"logits": logits, "targets": targets}
-                yield case(
-                    "F.cross_entropy", f"{label}_{reduction}_smoothing_{smoothing:g}", inputs, **options
-                )
+                yield case("F.cross_entropy", f"{label}_{reduction}_smoothing_{smoothing:g}", inputs, **options)
             inputs = {"logits": normal(9, 5), "targets": ids(9, n=5, ignore=3)}
             name = f"ignore_index_3_{reduction}_smoothing_{smoothing:g}"
             yield case("F.cross_entropy", name, inputs, ignore_index=3, **options)

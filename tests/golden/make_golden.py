@@ -144,9 +144,7 @@ TORCH = {
     "F.tanh": lambda x: torch.tanh(x),
     "F.softmax": lambda x, axis: TF.softmax(x, axis),
     "F.log_softmax": lambda x, axis: TF.log_softmax(x, axis),
-    "F.layer_norm": lambda x, weight=None, bias=None, eps=1e-5: TF.layer_norm(
-        x, x.shape[-1:], weight, bias, eps
-    ),
+    "F.layer_norm": lambda x, weight=None, bias=None, eps=1e-5: TF.layer_norm(x, x.shape[-1:], weight, bias, eps),
     "F.embedding": lambda ids, weight: TF.embedding(ids.long(), weight),
     "F.cross_entropy": cross_entropy,
     "F.scaled_dot_product_attention": sdpa,
@@ -211,8 +209,7 @@ def make_optim():
     # from step to step the gradients change in size by up to a factor of 100, and some are exactly zero
     sizes = 10 ** rng.uniform(-1, 1, 10)
     grads = {
-        name: np.stack([few_values(*s)(rng) * normal(*s, scale=c)(rng) for c in sizes])
-        for name, s in shapes.items()
+        name: np.stack([few_values(*s)(rng) * normal(*s, scale=c)(rng) for c in sizes]) for name, s in shapes.items()
     }
     arrays = {f"start/{name}": value for name, value in start.items()}
     arrays |= {f"grads/{name}": value for name, value in grads.items()}  # (10, …)
@@ -290,9 +287,7 @@ def make_gpt2():
         losses = []
         for step in range(10):
             logits = model(torch.from_numpy(ids)).logits  # (B, T, V)
-            loss = TF.cross_entropy(
-                logits.reshape(-1, V), torch.from_numpy(targets).reshape(-1), ignore_index=-100
-            )
+            loss = TF.cross_entropy(logits.reshape(-1, V), torch.from_numpy(targets).reshape(-1), ignore_index=-100)
             optimizer.zero_grad()
             loss.backward()
             if step == 0:

@@ -198,7 +198,11 @@ def test_ids_of_any_integer_type(dtype):
 @pytest.mark.parametrize(
     ("ids", "error", "message"),
     [
-        (np.array([1, 2, 3]), mg.ShapeError, r"ids must be integers \(B, T\).*got int64 \(3,\); for one sequence: ids\[None\]"),
+        (
+            np.array([1, 2, 3]),
+            mg.ShapeError,
+            r"ids must be integers \(B, T\).*got int64 \(3,\); for one sequence: ids\[None\]",
+        ),
         (np.zeros((1, 2, 3), int), mg.ShapeError, r"got int64 \(1, 2, 3\)"),
         (np.zeros((2, 0), int), mg.ShapeError, "T at least 1"),
         ([[1, 2], [3]], mg.ShapeError, r"\(B, T\)"),

@@ -59,18 +59,14 @@ def test_probabilities_sum_to_one_and_none_is_zero(order, V, length):
 class SlowNgram:
     def __init__(self, ids, order, V, weights):
         self.order, self.V, self.weights = order, V, weights
-        self.grams = Counter(
-            tuple(ids[i : i + n]) for n in range(1, order + 1) for i in range(len(ids) - n + 1)
-        )
+        self.grams = Counter(tuple(ids[i : i + n]) for n in range(1, order + 1) for i in range(len(ids) - n + 1))
         self.histories = Counter()
         for gram, count in self.grams.items():
             self.histories[gram[:-1]] += count  # () for the unigrams
 
     def shares(self, text, i):
         """P(text[i] | before), the summand of each order that can answer; key 0 is the uniform one."""
-        able = [
-            n for n in range(1, self.order + 1) if i >= n - 1 and tuple(text[i - n + 1 : i]) in self.histories
-        ]
+        able = [n for n in range(1, self.order + 1) if i >= n - 1 and tuple(text[i - n + 1 : i]) in self.histories]
         parts, rest = {}, 1.0
         for n in reversed(able):
             gram = tuple(text[i - n + 1 : i + 1])
@@ -130,9 +126,7 @@ def test_large_vocabulary_gives_the_same_as_a_small_one_with_the_same_tokens(mar
     for model in (small, large):
         model.weights = np.array([0.9, 0.8, 0.7])
     uniform = 0.1 * 0.2 * 0.3 * (1 / 6 - 1 / 50_257)  # every history was seen in training
-    np.testing.assert_allclose(
-        small.probabilities(windows) - uniform, large.probabilities(names[windows]), rtol=1e-12
-    )
+    np.testing.assert_allclose(small.probabilities(windows) - uniform, large.probabilities(names[windows]), rtol=1e-12)
 
 
 def test_em_finds_the_best_weights(markov_text):

@@ -234,7 +234,7 @@ def test_no_folder_and_a_file_instead_of_one(tmp_path):
     (tmp_path / "file").write_text("x", encoding="utf-8")
     with pytest.raises(MiniGPTError):
         Trainer.resume(tmp_path / "file")
-    with pytest.raises(CheckpointError, match="cannot make the folder"):
+    with pytest.raises(MiniGPTError, match="is a file; checkpoints need a folder"):
         saved(tmp_path / "file")
 
 

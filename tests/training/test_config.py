@@ -144,12 +144,6 @@ def new_trainer(train_ids=None, val_ids=None, **changes):
     return Trainer(model, TokenData(ids, val_ids), TrainConfig(**{**usual, **changes}))
 
 
-def test_several_workers_are_refused():
-    assert new_trainer(workers=1).step() > 0
-    with pytest.raises(ConfigError, match=r"workers=2.*workers=1"):
-        new_trainer(workers=2)
-
-
 def test_rows_of_the_kernel_table():
     before = current_row().name
     assert new_trainer(backend=None).row == best_row()
