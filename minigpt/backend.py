@@ -15,10 +15,11 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import itertools
+import threading
 from collections.abc import Callable
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -179,13 +180,14 @@ _LOADED: dict[str, Row] = {}
 
 def load(name: str) -> Row:
     """The row of that name, loaded once. Raises BackendError with the reason if it cannot be used here."""
+    if name in _LOADED:
+        return _LOADED[name]
     state = backends().get(name)
     if state is None:
         raise BackendError(f"there is no row {name!r}; the rows are 'numpy', 'cpu', 'cuda'. Usable here: {_usable()}")
     if state is not True:
         raise BackendError(f"the {name!r} row cannot be used: {state}. Usable here: {_usable()}")
-    if name not in _LOADED:
-        _LOADED[name] = LOADERS[name]()
+    _LOADED[name] = LOADERS[name]()
     return _LOADED[name]
 
 
@@ -205,13 +207,35 @@ def best_row() -> str:
     return "cpu" if backends()["cpu"] is True else "numpy"
 
 
-_LOCAL: ContextVar[Row | None] = ContextVar("minigpt_row", default=None)  # set by `with mg.use(...)`
-_PROCESS: list[str] = ["numpy"]  # set by a bare `mg.use(...)`
+_LOCAL: ContextVar[tuple[Row, ...]] = ContextVar("minigpt_rows", default=())  # of the `with mg.use(...)` around us
+
+
+class _Process:
+    """The row of the process: that of the last `mg.use(...)` that did not turn out to open a `with` block."""
+
+    lock = threading.Lock()
+    calls: ClassVar[dict[int, str]] = {0: "numpy"}  # number of the call -> row
+    numbers = itertools.count(1)
+    name = "numpy"
+
+    @classmethod
+    def note(cls, name: str) -> int:
+        with cls.lock:
+            number = next(cls.numbers)
+            cls.calls[number] = cls.name = name
+            return number
+
+    @classmethod
+    def withdraw(cls, number: int):
+        with cls.lock:
+            cls.calls.pop(number, None)
+            cls.name = cls.calls[max(cls.calls)]
 
 
 def current_row() -> Row:
     """The row that an op uses if it is called now."""
-    return _LOCAL.get() or load(_PROCESS[0])
+    local = _LOCAL.get()
+    return local[-1] if local else load(_Process.name)
 
 
 def as_array(data):
@@ -235,8 +259,10 @@ def as_array(data):
     if array.dtype.kind not in "fiub":
         raise ArgumentError(f"a Tensor holds numbers or booleans, got dtype {array.dtype} from {type(data).__name__}")
     from_python = not isinstance(data, np.ndarray | np.generic)
-    if array.dtype.kind == "f" and (from_python or array.dtype not in (np.float32, np.float64)):
+    if array.dtype.kind == "f" and (from_python or array.dtype.itemsize not in (4, 8)):
         array = array.astype(np.float32)
+    if not array.dtype.isnative:  # numbers from another kind of machine
+        array = array.astype(array.dtype.newbyteorder("="))
     return row.from_host(array)
 
 
@@ -248,15 +274,12 @@ class use:
 
     def __init__(self, name: str):
         self.row = load(name)
-        self._tokens: list[Token] = []
-        self._before = _PROCESS[0]
-        _PROCESS[0] = name  # a call alone means the process; __enter__ takes this back
+        self._number = _Process.note(name)  # a call alone means the process; __enter__ takes this back
 
     def __enter__(self) -> Row:
-        if not self._tokens:
-            _PROCESS[0] = self._before
-        self._tokens.append(_LOCAL.set(self.row))
+        _Process.withdraw(self._number)
+        _LOCAL.set((*_LOCAL.get(), self.row))
         return self.row
 
     def __exit__(self, *exc):
-        _LOCAL.reset(self._tokens.pop())
+        _LOCAL.set(_LOCAL.get()[:-1])

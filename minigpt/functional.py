@@ -9,9 +9,10 @@ from __future__ import annotations
 import numpy as np
 
 from . import ops
+from .backend import current_row
 from .errors import ArgumentError
 from .observe import OBSERVERS
-from .operators import Operators, match
+from .operators import match
 from .ops.attention import check_mask, check_qkv
 from .ops.broadcast import normalize_axis, result_dtype
 from .ops.dropout import check_probability
@@ -24,7 +25,8 @@ def _tensor(x) -> Tensor:
 
 
 def _bool_array(mask):
-    return mask.data if isinstance(mask, Operators) else mask if mask is None else _tensor(mask).data
+    """The mask's array, copied: backward needs it as it is now."""
+    return None if mask is None else current_row().copy(_tensor(mask).data)
 
 
 # --- layers ---------------------------------------------------------------------------------------------

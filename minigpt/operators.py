@@ -143,7 +143,13 @@ class Operators:
 
     def astype(self, dtype):
         """In another dtype; the gradient is cast back."""
-        return self if np.dtype(dtype) == self.dtype else ops.Cast.apply(self, dtype=np.dtype(dtype))
+        try:
+            dtype = np.dtype(dtype)
+        except TypeError:
+            raise ArgumentError(f"there is no dtype {dtype!r}; a Tensor holds floats, integers or booleans") from None
+        if dtype.kind not in "fiub":
+            raise ArgumentError(f"a Tensor holds floats, integers or booleans, not {dtype}")
+        return self if dtype == self.dtype else ops.Cast.apply(self, dtype=dtype)
 
     # --- comparison: boolean Tensors without gradient ------------------------------------------------------
 
@@ -230,15 +236,21 @@ def index_key(key):
     if isinstance(key, tuple):
         return tuple(index_key(part) for part in key)
     if isinstance(key, Operators):
-        return key.data
-    return np.asarray(key) if isinstance(key, list) else key
+        return index_key(key.data)
+    if isinstance(key, np.ndarray):
+        return key.copy()  # backward needs it as it is now
+    return np.asarray(key, dtype=None if key else np.intp) if isinstance(key, list) else key
 
 
 def _array_beside(x, other):
     """The array of an operand. A plain number is made directly in the other's float type: 0.1 is not rounded twice."""
     if isinstance(x, Operators):
         return x.data
-    if isinstance(x, float | int | np.number) and isinstance(other, Operators) and other.dtype.kind == "f":
+    if (
+        isinstance(x, float | int | np.floating | np.integer)
+        and isinstance(other, Operators)
+        and other.dtype.kind == "f"
+    ):
         return current_row().full((), x, other.dtype)
     return as_array(x)
 

@@ -5,31 +5,30 @@ from __future__ import annotations
 import itertools
 import weakref
 from contextlib import ContextDecorator
-from contextvars import ContextVar, Token
+from contextvars import ContextVar
+
+import numpy as np
 
 from .errors import GraphError, ShapeError
 from .ops.op import Context, Op
 
-_GRAD_MODE: ContextVar[bool] = ContextVar("minigpt_grad_mode", default=True)
+_NO_GRAD_DEPTH: ContextVar[int] = ContextVar("minigpt_no_grad_depth", default=0)  # blocks of no_grad around us
 _NODE_NUMBERS = itertools.count()
 
 
 def recording() -> bool:
     """Whether ops applied now go on the tape."""
-    return _GRAD_MODE.get()
+    return _NO_GRAD_DEPTH.get() == 0
 
 
 class no_grad(ContextDecorator):
     """`with mg.no_grad():` (or a decorator): ops inside record nothing, so nothing can be backpropagated."""
 
-    def __init__(self):
-        self._tokens: list[Token] = []
-
     def __enter__(self):
-        self._tokens.append(_GRAD_MODE.set(False))
+        _NO_GRAD_DEPTH.set(_NO_GRAD_DEPTH.get() + 1)
 
     def __exit__(self, *exc):
-        _GRAD_MODE.reset(self._tokens.pop())
+        _NO_GRAD_DEPTH.set(_NO_GRAD_DEPTH.get() - 1)
 
 
 class Version:
@@ -65,8 +64,10 @@ class Node:
             if t is not None and any(ctx.row.shares_memory(t.data, array) for array in saved)
         ]
 
-    def backward(self, grads_out: list) -> tuple:
-        """The op's backward, with what went in and what comes out checked."""
+    def check(self):
+        """Raise a GraphError if this node cannot run backward: freed, no backward written, or memory overwritten."""
+        if self.op.backward is Op.backward:
+            raise GraphError(f"{self.op.__name__} has no backward(ctx, *grads), so no gradient can pass through it")
         if self.freed:
             raise GraphError(
                 f"backward through {self.op.__name__} a second time: the first backward() freed what it had saved. "
@@ -78,6 +79,10 @@ class Node:
                     f"{self.op.__name__} needs its {what} for backward, but that array was overwritten since by "
                     f"{version.writer}. Write into a copy, or after backward()"
                 )
+
+    def backward(self, grads_out: list) -> tuple:
+        """The op's backward, with what went in and what comes out checked."""
+        self.check()
         row = self.ctx.row
         full = [row.zeros(*self.outputs[i]) if g is None else g for i, g in enumerate(grads_out)]
         grads = self.op.backward(self.ctx, *full)
@@ -95,6 +100,12 @@ class Node:
     def _checked(self, i, tensor, grad):
         if grad is None:
             return None
+        if isinstance(grad, np.generic):  # a NumPy function on a 0-d array
+            grad = self.ctx.row.from_host(np.asarray(grad))
+        if not self.ctx.row.is_array(grad):
+            raise GraphError(
+                f"{self.op.__name__}.backward must return arrays, for input {i} it returned a {type(grad).__name__}"
+            )
         if grad.shape != tensor.shape:
             raise ShapeError(
                 f"{self.op.__name__}.backward: the gradient of input {i} has shape {grad.shape}, the input itself "

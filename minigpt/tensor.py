@@ -73,7 +73,13 @@ class Tensor(Operators):
             )
         key = index_key(key)
         check_index("index", key, self.shape)
-        current_row().assign(self.data, key, value.data if isinstance(value, Tensor) else value)
+        value = value.data if isinstance(value, Tensor) else as_array(value)
+        try:
+            current_row().assign(self.data, key, value)
+        except (IndexError, ValueError) as error:
+            raise ShapeError(
+                f"cannot write an array of shape {value.shape} into {self.shape}[{key!r}]: {error}"
+            ) from None
         self._version.bump("t[...] = value")
 
     def retain_grad(self) -> Tensor:
@@ -111,6 +117,8 @@ def apply(op: type[Op], *inputs, **settings):
 
     Inputs are Tensors, arrays, numbers or None. Returns a Tensor, or a tuple of them if forward returned a tuple.
     """
+    if op.forward is Op.forward:
+        raise GraphError(f"{op.__name__} has no forward(ctx, *arrays)")
     tensors = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs)
     if OBSERVERS.get():
         return observed("around_op", lambda: apply(op, *tensors, **settings), op, tensors, settings, inside=False)
@@ -141,12 +149,19 @@ def _output(op, row, array, tensors, arrays) -> Tensor:
     """Wrap an array that forward returned. Floats take the widest float type among the inputs, else float32."""
     if isinstance(array, np.generic | float | int):
         array = row.from_host(np.asarray(array))
+    if not row.is_array(array):
+        raise ArgumentError(
+            f"{op.__name__}.forward must return an array or a tuple of them, got {type(array).__name__}"
+        )
     if op.keeps_dtype and array.dtype.kind == "f":
         floats = {a.dtype for a in arrays if a is not None and a.dtype.kind == "f"} or {np.dtype(np.float32)}
         array = row.astype(array, floats.pop() if len(floats) == 1 else np.result_type(*floats))
     t = Tensor.__new__(Tensor)
     t.data, t.requires_grad, t.name, t.grad, t._node, t._index = array, False, None, None, None, 0
-    t._version = tensors[0]._version if op.view and row.shares_memory(array, arrays[0]) else Version()
+    shared = [x for x, a in zip(tensors, arrays, strict=True) if array is a]  # forward returned its input
+    if not shared and op.view and row.shares_memory(array, arrays[0]):
+        shared = [tensors[0]]
+    t._version = shared[0]._version if shared else Version()
     return t
 
 
@@ -173,7 +188,10 @@ def backward_steps(root: Tensor, grad=None, retain_graph: bool = False) -> Itera
         return
     waiting: dict[Node, list] = {root._node: [None] * len(root._node.outputs)}  # gradients of outputs, so far
     waiting[root._node][root._index] = seed
-    for node in _nodes_newest_first(root._node):
+    nodes = _nodes_newest_first(root._node)
+    for node in nodes:
+        node.check()  # all of them first: a refused backward leaves every gradient as it was
+    for node in nodes:
         grads_out = waiting.pop(node, None)
         if grads_out is not None:
             for index, ref in node.retained.items():
@@ -185,7 +203,8 @@ def backward_steps(root: Tensor, grad=None, retain_graph: bool = False) -> Itera
                 if g is None:
                     continue
                 if t._node is None:
-                    _accumulate(t, g, node.ctx.row, fresh=_is_fresh(g, grads_in, grads_out, node.ctx))
+                    fresh = node.op.gives_fresh_gradients and node.ctx.row.owns_memory(g)
+                    _accumulate(t, g, node.ctx.row, fresh and not any(g is other for other in grads_out))
                 else:
                     slots = waiting.setdefault(t._node, [None] * len(t._node.outputs))
                     slots[t._index] = g if slots[t._index] is None else node.ctx.row.add(slots[t._index], g)
@@ -195,7 +214,7 @@ def backward_steps(root: Tensor, grad=None, retain_graph: bool = False) -> Itera
 
 
 def _seed_gradient(root: Tensor, grad):
-    row = current_row()
+    row = root._node.ctx.row if root._node else current_row()
     if grad is None:
         if root.size != 1:
             raise GraphError(
@@ -203,6 +222,8 @@ def _seed_gradient(root: Tensor, grad):
                 "reduce it with .sum() or .mean(), or pass backward(grad) with grad of that shape"
             )
         return row.full(root.shape, 1.0, root.dtype)
+    if isinstance(grad, float | int | list | tuple):
+        grad = row.from_host(np.asarray(grad, dtype=root.dtype))  # directly, so that 0.1 is not rounded twice
     grad = grad.data if isinstance(grad, Tensor) else as_array(grad)
     if grad.shape != root.shape:
         raise ShapeError(f"backward(grad): grad has shape {grad.shape}, the tensor {root.shape}; they must be equal")
@@ -218,13 +239,6 @@ def _nodes_newest_first(root: Node) -> list[Node]:
                 found.add(t._node)
                 stack.append(t._node)
     return sorted(found, key=lambda node: node.number, reverse=True)
-
-
-def _is_fresh(g, grads_in, grads_out, ctx) -> bool:
-    """Whether nobody else holds this gradient's memory, so that a leaf may keep it without a copy."""
-    others = [*grads_out, *ctx.saved]
-    handed_out_once = sum(g is other for other in grads_in) == 1
-    return handed_out_once and ctx.row.owns_memory(g) and not any(g is other for other in others)
 
 
 def _accumulate(tensor: Tensor, grad, row, fresh: bool):

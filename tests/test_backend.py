@@ -79,6 +79,12 @@ def test_backends_says_what_can_be_used_and_why_not():
             assert state in str(caught.value)
 
 
+@pytest.mark.parametrize(("cpu", "best"), [(True, "cpu"), ("it needs numba", "numpy")])
+def test_the_row_that_the_trainer_takes_by_itself(cpu, best, monkeypatch):
+    monkeypatch.setattr(backend, "backends", lambda: {"numpy": True, "cpu": cpu, "cuda": True})
+    assert backend.best_row() == best
+
+
 @pytest.mark.parametrize("name", ["tpu", "", "NumPy", None])
 def test_rows_that_do_not_exist(name):
     before = current_row()

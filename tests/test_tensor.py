@@ -55,7 +55,6 @@ def test_big_endian_float64_stays_float64():
         (b"bytes", "numbers or booleans"),
         (1j, "got dtype complex128"),
         (np.ones(2, complex), "got dtype complex128 from ndarray"),
-        ([[1, 2], [3]], "cannot make an array of this list"),
         (None, "got dtype object from NoneType"),
         ({"a": 1}, "got dtype object from dict"),
         (np.array([1, None]), "got dtype object"),
@@ -66,6 +65,11 @@ def test_big_endian_float64_stays_float64():
 def test_refused_data(data, message):
     with pytest.raises(mg.ArgumentError, match=message):
         mg.Tensor(data)
+
+
+def test_rows_of_different_lengths_are_refused():
+    with pytest.raises(mg.ShapeError, match="cannot make an array of this list: its rows have different lengths"):
+        mg.Tensor([[1, 2], [3]])
 
 
 def test_only_floats_can_require_gradients():
@@ -124,6 +128,8 @@ def test_repr():
     assert repr(leaf * 2.0) == "Tensor([2., 2.] (2,) float64, op=Mul, requires_grad)"
     leaf.sum().backward()
     assert repr(leaf).endswith("requires_grad, has grad)")
+    assert repr(mg.Tensor(np.arange(16))).startswith("Tensor([ 0,  1,")  # few enough to be shown whole
+    assert repr(mg.Tensor(np.arange(17))).startswith("Tensor((17,) int64 in [0, 16]")
     assert repr(mg.Tensor(np.zeros((0, 3)))) == "Tensor([] (0, 3) float64)"
 
 

@@ -94,7 +94,7 @@ def _log_softmax(x, y):  # (N, C)
         total = x.dtype.type(0)
         for c in range(x.shape[1]):
             total += exp(x[n, c] - m)
-        log_total = np.log(total)
+        log_total = np.log(total) if total > x.dtype.type(0) else x.dtype.type(0)  # only -inf: stays -inf
         for c in range(x.shape[1]):
             y[n, c] = x[n, c] - m - log_total
 

@@ -48,7 +48,7 @@ def astype(x, dtype):
 
 
 def copy(x):
-    return np.array(x)  # always C-contiguous memory of its own
+    return np.array(x, order="C")  # always memory of its own
 
 
 def assign(out, key, value):

@@ -27,7 +27,8 @@ def softmax_backward(dy, y):
 def log_softmax_forward(x):  # x (..., C)
     """y_i = x_i - m - log sum_j exp(x_j - m)"""
     shifted = x - _row_max(x)
-    return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
+    total = np.sum(np.exp(shifted), axis=-1, keepdims=True)  # (..., 1)
+    return shifted - np.log(np.where(total == 0, np.ones_like(total), total))  # only -inf: stays -inf
 
 
 def log_softmax_backward(dy, y):

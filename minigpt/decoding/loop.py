@@ -7,8 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..backend import as_array
-from ..errors import ArgumentError, MiniGPTError, ShapeError
+from ..errors import ArgumentError, ShapeError
 from .sampling import check_sampling, sample
 
 
@@ -56,10 +55,10 @@ def generate_ids(
 def id_rows(name: str, ids) -> np.ndarray:
     """ids as an array (B, T) with T at least 1, or a ShapeError that says how to make one."""
     try:
-        ids = as_array(ids)
+        ids = np.asarray(ids)
         shown = f"{ids.dtype} {ids.shape}"
-    except MiniGPTError as error:
-        raise ShapeError(f"{name}: ids must be integers (B, T); {error}") from None
+    except ValueError:
+        raise ShapeError(f"{name}: ids must be integers (B, T); these rows have different lengths") from None
     if ids.ndim != 2 or ids.shape[1] == 0 or ids.dtype.kind not in "iu":
         hint = "; for one sequence: ids[None]" if ids.ndim == 1 else ""
         raise ShapeError(f"{name}: ids must be integers (B, T) with T at least 1, got {shown}{hint}")

@@ -54,7 +54,14 @@ def result_dtype(*arrays) -> np.dtype:
     weak_floats = [a.dtype for a in arrays if a.dtype.kind == "f"]
     if weak_floats:
         return np.result_type(*weak_floats)
-    return np.result_type(*strong)
+    whole = np.result_type(*strong)
+    for a in arrays:
+        if a.dtype.kind in "iu" and not a.ndim and isinstance(a, np.ndarray):
+            if whole.kind == "b":
+                whole = np.result_type(whole, a.dtype)  # True + 1 counts
+            elif not np.iinfo(whole).min <= a <= np.iinfo(whole).max:
+                whole = np.result_type(whole, a.dtype)  # 300 does not fit into uint8
+    return whole
 
 
 def normalize_axis(name: str, axis: int, ndim: int) -> int:

@@ -17,7 +17,7 @@ class Dropout(Op):
     @staticmethod
     def forward(ctx, x, p, key, first_example=0):
         ctx.settings = (check_probability("dropout", p), key, first_example)
-        return ctx.row.dropout_forward(x, *ctx.settings)
+        return ctx.row.dropout_forward(x, *ctx.settings) if p else ctx.row.copy(x)
 
     @staticmethod
     def backward(ctx, dy):

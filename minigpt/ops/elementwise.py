@@ -5,6 +5,7 @@ Shapes: inputs broadcast to the output's shape as in NumPy; every backward sums 
 
 from __future__ import annotations
 
+from ..errors import ArgumentError
 from .broadcast import broadcast_shape, unbroadcast
 from .op import Op
 
@@ -12,6 +13,11 @@ from .op import Op
 def _remember_shapes(ctx, name, a, b):
     broadcast_shape(name, a.shape, b.shape)  # raises with the axis named
     ctx.shapes = (a.shape, b.shape)
+
+
+def _refuse_booleans(name, *arrays):
+    if all(a.dtype.kind == "b" for a in arrays):
+        raise ArgumentError(f"{name}: booleans have no minus; count with them after x.astype(int)")
 
 
 def _unbroadcast_pair(ctx, da, db):
@@ -42,6 +48,7 @@ class Sub(Op):
     @staticmethod
     def forward(ctx, a, b):
         _remember_shapes(ctx, "subtract", a, b)
+        _refuse_booleans("subtract", a, b)
         return ctx.row.subtract(a, b)
 
     @staticmethod
@@ -114,6 +121,10 @@ class PowNumber(Op):
 
     @staticmethod
     def forward(ctx, x, exponent):
+        if x.dtype.kind != "f" and exponent < 0:
+            raise ArgumentError(
+                f"power: integers have no exact power {exponent}; make them floats first: x.astype(float)"
+            )
         ctx.exponent = exponent
         ctx.save(x)
         return ctx.row.power(x, exponent)
@@ -129,6 +140,7 @@ class Neg(Op):
 
     @staticmethod
     def forward(ctx, x):
+        _refuse_booleans("negative", x)
         return ctx.row.negative(x)
 
     @staticmethod

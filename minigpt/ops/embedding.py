@@ -15,6 +15,8 @@ class Embedding(Op):
     Raises:   ArgumentError if ids are not integers or lie outside 0 … V - 1, ShapeError
     """
 
+    gives_fresh_gradients = True
+
     @staticmethod
     def forward(ctx, ids, weight):
         if weight.ndim != 2:

@@ -18,6 +18,8 @@ class LayerNorm(Op):
     Source:   Ba, Kiros & Hinton 2016, section 3
     """
 
+    gives_fresh_gradients = True
+
     @staticmethod
     def forward(ctx, x, weight, bias, eps=1e-5):
         C = x.shape[-1] if x.ndim else 0

@@ -20,6 +20,8 @@ class MatMul(Op):
     Raises:   ShapeError if the inner axes differ or an operand is a single number
     """
 
+    gives_fresh_gradients = True
+
     @staticmethod
     def forward(ctx, a, b):
         if a.ndim == 0 or b.ndim == 0:
@@ -106,6 +108,8 @@ class Linear(Op):
     Raises:   ShapeError
     """
 
+    gives_fresh_gradients = True
+
     @staticmethod
     def forward(ctx, x, weight, bias):
         flat = _flatten_rows(ctx, "linear", x, weight, bias)  # (N, in)
@@ -129,6 +133,8 @@ class LinearGELU(Op):
     Raises:   ShapeError
     """
 
+    gives_fresh_gradients = True
+
     @staticmethod
     def forward(ctx, x, weight, bias):
         flat = _flatten_rows(ctx, "linear_gelu", x, weight, bias)  # (N, in)
@@ -151,6 +157,8 @@ class BiasResidual(Op):
     Shapes:   x (..., C), bias (C,), residual (..., C) -> y (..., C)
     Raises:   ShapeError
     """
+
+    gives_fresh_gradients = True
 
     @staticmethod
     def forward(ctx, x, bias, residual):

@@ -21,7 +21,10 @@ class Reshape(Op):
         ctx.shape = x.shape
         known = prod(n for n in shape if n != -1)
         fits = list(shape).count(-1) <= 1 and min(shape, default=1) >= -1
-        fits = fits and (prod(x.shape) % known == 0 if -1 in shape and known else prod(x.shape) == known)
+        if -1 in shape:
+            fits = fits and known > 0 and prod(x.shape) % known == 0
+        else:
+            fits = fits and prod(x.shape) == known
         if not fits:
             raise ShapeError(
                 f"reshape: {prod(x.shape)} elements of shape {x.shape} do not fit into shape {shape}"

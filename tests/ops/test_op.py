@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minigpt as mg
+from minigpt import functional as F
 
 
 class Square(mg.Op):
@@ -79,6 +80,40 @@ def test_which_gradients_are_wanted():
     y.backward()
     assert seen == [(True, False, False), (False, False, False)]
     assert b.grad is None
+
+
+SEVERAL_INPUTS = {
+    "add": (lambda a, b: a + b, (3, 4), (4,)),
+    "subtract": (lambda a, b: a - b, (3, 4), (4,)),
+    "multiply": (lambda a, b: a * b, (3, 4), (4,)),
+    "divide": (lambda a, b: a / b, (3, 4), (4,)),
+    "power": (lambda a, b: a**b, (3, 4), (4,)),
+    "where": (lambda a, b: mg.where(np.arange(4) > 1, a, b), (3, 4), (4,)),
+    "matmul": (lambda a, b: a @ b, (3, 4), (4, 2)),
+    "linear": (F.linear, (3, 4), (4, 2), (2,)),
+    "linear_gelu": (F.linear_gelu, (3, 4), (4, 2), (2,)),
+    "bias_residual": (F.bias_residual, (3, 4), (4,), (3, 4)),
+    "layer_norm": (F.layer_norm, (3, 4), (4,), (4,)),
+    "attention": (F.scaled_dot_product_attention, (1, 2, 3, 4), (1, 2, 3, 4), (1, 2, 3, 4)),
+    "lstm_cell": (lambda a, c: F.lstm_cell(a, c)[0], (2, 8), (2, 2)),
+    "concatenate": (lambda a, b: mg.concatenate([a, b]), (3, 4), (2, 4)),
+}
+
+
+@pytest.mark.parametrize("name", SEVERAL_INPUTS)
+def test_a_gradient_that_is_wanted_alone_is_the_same(name, rng):
+    """What an op leaves out because nobody wants it must not be what somebody does want."""
+    function, *shapes = SEVERAL_INPUTS[name]
+    arrays = [rng.uniform(0.5, 1.5, shape) for shape in shapes]
+    everything = [mg.Tensor(a, requires_grad=True) for a in arrays]
+    y = function(*everything)
+    dy = rng.normal(size=y.shape)
+    y.backward(dy)
+    for wanted in range(len(shapes)):
+        alone = [mg.Tensor(a, requires_grad=i == wanted) for i, a in enumerate(arrays)]
+        function(*alone).backward(dy)
+        assert [t.grad is not None for t in alone] == [i == wanted for i in range(len(shapes))]
+        np.testing.assert_allclose(alone[wanted].grad, everything[wanted].grad, rtol=1e-13)
 
 
 def test_float_outputs_take_the_dtype_of_the_inputs():
