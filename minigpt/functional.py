@@ -32,9 +32,12 @@ def _bool_array(mask):
 # --- layers ---------------------------------------------------------------------------------------------
 
 
-def linear(x, weight, bias=None) -> Tensor:
-    """y = x @ weight + bias. x (..., in), weight (in, out), bias (out,) -> (..., out)"""
-    return ops.Linear.apply(x, weight, bias)
+def linear(x, weight, bias=None, transposed=False) -> Tensor:
+    """y = x @ weight + bias. x (..., in), weight (in, out), bias (out,) -> (..., out)
+
+    transposed: weight is (out, in), and y = x @ weight^T + bias
+    """
+    return ops.Linear.apply(x, weight, bias, transposed=transposed)
 
 
 def linear_gelu(x, weight, bias=None) -> Tensor:

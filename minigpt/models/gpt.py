@@ -74,7 +74,7 @@ class GPT(Module):
         for i, block in enumerate(self.h):
             x = block(x, cache=cache.layers[i] if cache else None)  # (B, T, C)
         x = self.ln_f(x)
-        logits = F.linear(x, self.wte.weight.T)  # (B, T, V)
+        logits = F.linear(x, self.wte.weight, transposed=True)  # (B, T, V)
 
         if targets is None:
             return logits, None

@@ -105,25 +105,32 @@ class Linear(Op):
     """y = x @ weight + bias;  dx = dy @ weight^T, dweight = x^T @ dy, dbias = sum of dy's rows
 
     Shapes:   x (..., in), weight (in, out), bias (out,) or None -> y (..., out)
+    Settings: transposed: weight is (out, in), y = x @ weight^T + bias, dweight = dy^T @ x (GPT's head reuses wte so)
     Raises:   ShapeError
     """
 
     gives_fresh_gradients = True
 
     @staticmethod
-    def forward(ctx, x, weight, bias):
-        flat = _flatten_rows(ctx, "linear", x, weight, bias)  # (N, in)
-        ctx.wanted = _needs(ctx, bias)
-        ctx.save(flat, weight)
-        y = ctx.row.linear_forward(flat, weight, bias)  # (N, out)
-        return ctx.row.reshape(y, (*x.shape[:-1], weight.shape[1]))  # (..., out)
+    def forward(ctx, x, weight, bias, transposed=False):
+        w = _transposed(ctx.row, weight) if transposed and weight.ndim == 2 else weight  # (in, out)
+        flat = _flatten_rows(ctx, "linear", x, w, bias)  # (N, in)
+        ctx.wanted, ctx.transposed = _needs(ctx, bias), transposed
+        ctx.save(flat, w)
+        y = ctx.row.linear_forward(flat, w, bias)  # (N, out)
+        return ctx.row.reshape(y, (*x.shape[:-1], w.shape[1]))  # (..., out)
 
     @staticmethod
     def backward(ctx, dy):
-        x, weight = ctx.saved
-        dy = ctx.row.reshape(dy, (x.shape[0], weight.shape[1]))  # (N, out)
-        dx, dweight, dbias = ctx.row.linear_backward(dy, x, weight, ctx.wanted)
-        return None if dx is None else ctx.row.reshape(dx, ctx.x_shape), dweight, dbias
+        x, w = ctx.saved
+        row = ctx.row
+        dy = row.reshape(dy, (x.shape[0], w.shape[1]))  # (N, out)
+        if ctx.transposed:
+            dx, _, dbias = row.linear_backward(dy, x, w, (ctx.wanted[0], False, ctx.wanted[2]))
+            dweight = row.matmul(_transposed(row, dy), x) if ctx.wanted[1] else None  # (out, in)
+        else:
+            dx, dweight, dbias = row.linear_backward(dy, x, w, ctx.wanted)
+        return None if dx is None else row.reshape(dx, ctx.x_shape), dweight, dbias
 
 
 class LinearGELU(Op):

@@ -156,3 +156,15 @@ def test_bias_residual_of_one_tensor_with_itself(rng):
 def test_refusals(call, message):
     with pytest.raises(mg.ShapeError, match=message):
         call()
+
+
+@pytest.mark.parametrize("bias", [True, False])
+def test_linear_with_the_weight_transposed(bias):
+    """GPT's head: the (V, C) table of the embedding, used the other way round, and its gradient as (V, C)."""
+    rng = np.random.default_rng(5)
+    x, weight = rng.normal(size=(2, 3, 4)), rng.normal(size=(5, 4))
+    arrays = [x, weight] + ([rng.normal(size=5)] if bias else [])
+    assert mg.gradcheck(lambda *a: F.linear(*a, transposed=True), arrays)
+    np.testing.assert_allclose(F.linear(*arrays, transposed=True).numpy(), F.linear(x, weight.T, *arrays[2:]).numpy())
+    with pytest.raises(mg.ShapeError, match="last axis of x"):
+        F.linear(x, weight.T, transposed=True)
