@@ -201,6 +201,11 @@ def test_a_label_costs_nothing_unless_observed():
     assert y.data is x.data
     (y * 3.0).backward()
     np.testing.assert_array_equal(x.grad, [3])
+    square = x * x
+    with mg.no_grad():
+        y[0] = 5.0  # the memory is x's, and so is its version
+    with pytest.raises(mg.GraphError, match="overwritten"):
+        square.backward()
 
 
 def test_without_observers_an_op_makes_no_extra_calls(monkeypatch):

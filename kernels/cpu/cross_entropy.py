@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from .arena import empty
-from .jit import exp, kernel
+from .jit import exp, kernel, largest
 from .ladder import rung
 
 
@@ -36,9 +36,7 @@ def cross_entropy_v2(logits, targets, ignore_index, smoothing, losses, maxima, l
     N, V = logits.shape
     number = logits.dtype.type
     for n in range(N):
-        m = logits[n, 0]
-        for v in range(V):
-            m = max(m, logits[n, v])
+        m = largest(logits[n])
         total = number(0)
         for v in range(V):
             total += exp(logits[n, v] - m)

@@ -24,6 +24,18 @@ def kernel(function):
     return numba.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")(function)
 
 
+@numba.njit(nogil=True, cache=True, fastmath=FAST | {"nnan"}, error_model="numpy")
+def largest(row):
+    """Maximum of a 1-D array. Only this loop may assume that there is no NaN: otherwise LLVM does not vectorise it.
+
+    A NaN in the row may be passed over here; it comes back when the maximum is subtracted from the row.
+    """
+    m = row[0]
+    for i in range(row.size):
+        m = max(m, row[i])
+    return m
+
+
 # --- 2^n for whole n, by writing n into the exponent bits ---------------------------------------------------
 
 

@@ -85,10 +85,10 @@ class Roofline:
     def __init__(self, shape, threads):
         from concurrent.futures import ThreadPoolExecutor
 
-        from ..training.workers import SingleThreadedBLAS
+        from ..training.workers import ThreadSettings
         from .shapes import matrix_products
 
-        self.pool, self.blas = ThreadPoolExecutor(threads), SingleThreadedBLAS()
+        self.pool, self.blas = ThreadPoolExecutor(threads), ThreadSettings()
         rng = np.random.default_rng(0)
         self.work = []
         for _ in range(threads):

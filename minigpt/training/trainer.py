@@ -27,7 +27,7 @@ from .config import TrainConfig
 from .evaluate import evaluate
 from .interrupt import StopRequest
 from .progress import Progress
-from .workers import SingleThreadedBLAS, Workers, usable_cores
+from .workers import ThreadSettings, Workers, usable_cores
 
 
 class Trainer:
@@ -55,7 +55,7 @@ class Trainer:
             self.optimizer = AdamW(
                 decay_groups(model, self.config.weight_decay), self.config.lr, self.config.betas, weight_decay=0.0
             )
-        self._blas = SingleThreadedBLAS()
+        self._threads = ThreadSettings()
         out = self.config.out
         if out is not None and Path(out).exists() and not Path(out).is_dir():
             raise ConfigError(f"out={out!r} is a file; checkpoints need a folder")
@@ -84,7 +84,7 @@ class Trainer:
         self.model.train()
         self.workers.zero_grad()
         total, count = 0.0, 0
-        with use(self.row), self._blas:
+        with use(self.row), self._threads:
             for round_ in range(config.accumulate):
                 batch = self.data.batch(self.rng, config.batch_size)
                 first_example = round_ * config.batch_size
@@ -110,7 +110,7 @@ class Trainer:
     def evaluate(self) -> float:
         """Validation loss in nats per token, over `eval_tokens` of it or all; noted in the history."""
         config = self.config
-        with use(self.row), self._blas:
+        with use(self.row), self._threads:
             loss = evaluate(
                 self.model, self.data, config.batch_size, config.eval_tokens, loss_sum=self.workers.loss_sum
             )  # fmt: skip

@@ -22,7 +22,7 @@ def code_blocks(name, language):
 def printed_by(code):
     output = io.StringIO()
     with redirect_stdout(output):
-        exec(compile(code, "document", "exec"), {"__name__": "document"})
+        exec(compile(code, "document", "exec"), {"__name__": "document"})  # noqa: S102
     return output.getvalue()
 
 
