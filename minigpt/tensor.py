@@ -73,7 +73,7 @@ class Tensor(Operators):
             )
         key = index_key(key)
         check_index("index", key, self.shape)
-        value = value.data if isinstance(value, Tensor) else as_array(value)
+        value = _array_of(value, self.dtype)
         try:
             current_row().assign(self.data, key, value)
         except (IndexError, ValueError) as error:
@@ -165,6 +165,22 @@ def _output(op, row, array, tensors, arrays) -> Tensor:
     return t
 
 
+def _array_of(value, dtype):
+    """The array of a Tensor or array as it is; Python data directly in `dtype`, so that 0.1 is not rounded twice."""
+    array = value.data if isinstance(value, Tensor) else as_array(value)  # refuses what is no array of numbers
+    if isinstance(value, Tensor | np.ndarray) or not isinstance(array, np.ndarray):
+        return array
+    if (
+        dtype.kind in "iu"
+        and array.size
+        and not np.iinfo(dtype).min <= array.min() <= array.max() <= np.iinfo(dtype).max
+    ):
+        raise ArgumentError(
+            f"{value!r} does not fit into {dtype}, which holds {np.iinfo(dtype).min} to {np.iinfo(dtype).max}"
+        )
+    return np.asarray(value, dtype=dtype)
+
+
 class Step(NamedTuple):
     """One op of a backward pass: gradients of its outputs, and of its inputs."""
 
@@ -222,9 +238,7 @@ def _seed_gradient(root: Tensor, grad):
                 "reduce it with .sum() or .mean(), or pass backward(grad) with grad of that shape"
             )
         return row.full(root.shape, 1.0, root.dtype)
-    if isinstance(grad, float | int | list | tuple):
-        grad = row.from_host(np.asarray(grad, dtype=root.dtype))  # directly, so that 0.1 is not rounded twice
-    grad = grad.data if isinstance(grad, Tensor) else as_array(grad)
+    grad = _array_of(grad, root.dtype)
     if grad.shape != root.shape:
         raise ShapeError(f"backward(grad): grad has shape {grad.shape}, the tensor {root.shape}; they must be equal")
     return row.astype(grad, root.dtype)

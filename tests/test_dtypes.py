@@ -68,6 +68,23 @@ def test_a_tenth_as_gradient_is_not_rounded_twice():
         np.testing.assert_array_equal(leaf.grad, np.array(grad))
 
 
+def test_a_tenth_written_in_place_is_not_rounded_twice():
+    x = mg.Tensor(np.zeros((2, 2)))
+    x[0, 0] = 0.1
+    x[1] = [0.1, 0.2]
+    np.testing.assert_array_equal(x.numpy(), [[0.1, 0], [0.1, 0.2]])
+
+
+def test_a_number_that_does_not_fit_is_not_written():
+    """uint8 holds 0 … 255; writing 300 must not leave 44 behind."""
+    ids = mg.Tensor(np.zeros(2, np.uint8))
+    for value in (300, -1):
+        with pytest.raises(mg.MiniGPTError):
+            ids[0] = value
+    ids[1] = 255
+    np.testing.assert_array_equal(ids.numpy(), [0, 255])
+
+
 @pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64])
 def test_booleans_beside_numbers_are_counted(dtype):
     """As in NumPy and PyTorch, True + 1 is 2: a mask adopts the number's kind, or counting with masks goes wrong."""
@@ -94,8 +111,14 @@ def test_ids_of_a_small_dtype_beside_numbers_that_do_not_fit():
 
 @pytest.mark.parametrize(
     "operation",
-    [lambda t: t**-1, lambda t: -(t > 1), lambda t: (t > 1) - (t > 2)],
-    ids=["int ** -1", "-bool", "bool - bool"],
+    [
+        lambda t: t**-1,
+        lambda t: t ** mg.Tensor([-1, 1]),
+        lambda t: 2**-t,
+        lambda t: -(t > 1),
+        lambda t: (t > 1) - (t > 2),
+    ],
+    ids=["int ** -1", "int ** ints", "2 ** ints", "-bool", "bool - bool"],
 )
 def test_arithmetic_that_numpy_refuses_is_refused_in_our_words(operation):
     with pytest.raises(mg.MiniGPTError):

