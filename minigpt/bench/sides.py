@@ -12,6 +12,8 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 
@@ -110,7 +112,13 @@ class Roofline:
                 np.matmul(a, b, out=out)
 
 
-SIDES = {
+class BenchSide(Protocol):
+    """What a side can do."""
+
+    def step(self): ...
+
+
+SIDES: dict[str, Callable[[str, int], BenchSide]] = {
     "ours": lambda shape, threads: Ours(shape, threads),
     "ours-numpy": lambda shape, threads: Ours(shape, threads, "numpy"),
     "torch": lambda shape, threads: Torch(shape, threads),

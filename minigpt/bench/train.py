@@ -7,6 +7,7 @@ import json
 import statistics
 import subprocess
 import sys
+from typing import Any
 
 from ..errors import BackendError
 from .shapes import BATCH, bench_config, step_flops
@@ -19,11 +20,13 @@ class Side:
         command = [sys.executable, "-m", "minigpt.bench.sides", name, shape, str(threads)]
         self.name = name
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self._input: Any = self.process.stdin
+        self._output: Any = self.process.stdout
         answer = self._answer()
         self.first, self.base, self.peak = answer["first"], answer["base"], answer["peak"]
 
     def _answer(self) -> dict:
-        line = self.process.stdout.readline()
+        line = self._output.readline()
         if not line:
             raise BackendError(
                 f"the {self.name!r} side of the benchmark ended with code {self.process.wait()}; see above"
@@ -32,14 +35,14 @@ class Side:
 
     def run(self, steps: int) -> float:
         """Median seconds of `steps` steps."""
-        self.process.stdin.write(f"{steps}\n")
-        self.process.stdin.flush()
+        self._input.write(f"{steps}\n")
+        self._input.flush()
         answer = self._answer()
         self.peak = answer["peak"]
         return statistics.median(answer["times"])
 
     def close(self):
-        self.process.stdin.close()
+        self._input.close()
         self.process.wait()
 
 

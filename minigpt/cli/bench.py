@@ -1,6 +1,7 @@
 """Measure what the README states.
 
 recipe: train nanoGPT's CPU recipe once per seed and print the mean validation loss.
+train:  time whole training steps beside PyTorch (where it is installed), in turn, and beside the matrix products alone.
 import: time `import minigpt` beside `import numpy`, in turn.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 from .common import add_action, add_backend, positive
 
 HELP = "measure the figures that the README states"
+PEERS = ("torch", "torch-fused", "torch-compile", "ours-numpy")
 EXAMPLE = "minigpt bench recipe --data tinyshakespeare --seeds 3"
 
 
@@ -21,6 +23,15 @@ def add_arguments(parser):
     recipe.add_argument("--seeds", type=positive, default=3, help="runs, with seeds 1, 2, … (default: 3)")
     recipe.add_argument("--steps", type=positive, default=2000, help="training steps (default: 2000)")
     add_backend(recipe)
+    text = "whole training steps beside a peer, in turn, with peak memory and the share of the matrix-product roofline"
+    train = add_action(actions, "train", text, "minigpt bench train --peer torch --shape baby")
+    train.add_argument("--peer", choices=PEERS, default="torch", help="what to compare with (default: torch)")
+    train.add_argument(
+        "--shape", choices=("baby", "char", "gpt2"), default="baby", help="model and batch (default: baby)"
+    )
+    train.add_argument("--rounds", type=positive, default=12, help="turns of each side (default: 12)")
+    train.add_argument("--steps", type=positive, default=5, help="steps a turn (default: 5)")
+    train.add_argument("--threads", type=positive, default=2, help="threads of each side (default: 2)")
     text = "time of `import minigpt` beside `import numpy`, in fresh interpreters"
     start = add_action(actions, "import", text, "minigpt bench import --rounds 15")
     start.add_argument("--rounds", type=positive, default=15, help="pairs of fresh interpreters (default: 15)")
@@ -31,6 +42,11 @@ def run(args) -> int:
         from ..bench.startup import import_times, summary
 
         print(summary(import_times(args.rounds)))
+        return 0
+    if args.action == "train":
+        from ..bench.train import compare, report
+
+        print(report(compare(args.shape, args.peer, args.rounds, args.steps, args.threads)))
         return 0
     from ..bench.recipe import run_recipe
 

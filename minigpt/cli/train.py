@@ -59,7 +59,7 @@ def run(args) -> int:
     validation = trainer.history["val_loss"]
     loss = f"validation loss {validation[-1]:.4f} nats per token" if len(validation) else "no validation part"
     print(f"done: {trainer.step_number} steps, {loss}")
-    out = trainer.config.out
+    out = str(trainer.config.out)
     print(f"the checkpoint is in {out}; try\n  python -m minigpt generate --model {shlex.quote(out)}")
     return 0
 

@@ -21,7 +21,7 @@ def _is_number(value) -> bool:
 
 
 def setting(default, help_text):
-    """A field with its default and the line that `--help` shows."""
+    """A field with its default and the line that `--help` shows; a default of None is filled in by __post_init__."""
     return field(default=default, metadata={"help": help_text})
 
 
@@ -35,8 +35,8 @@ class TrainConfig:
     steps: int = setting(2000, "optimizer steps of the whole run; the schedule ends there")
     batch_size: int = setting(12, "windows per step and accumulation round")
     lr: float = setting(1e-3, "highest learning rate, after warm-up")
-    min_lr: float | None = setting(None, "learning rate at the end of the cosine; None: a tenth of lr")
-    warmup: int | None = setting(None, "steps of linear warm-up; None: 100, or all if the run is shorter")
+    min_lr: float = setting(None, "learning rate at the end of the cosine; None: a tenth of lr")
+    warmup: int = setting(None, "steps of linear warm-up; None: 100, or all if the run is shorter")
     weight_decay: float = setting(0.1, "of parameters with two or more axes; biases and norms are never decayed")
     betas: tuple[float, float] = setting((0.9, 0.99), "how long AdamW remembers gradients and their squares")
     grad_clip: float = setting(1.0, "largest global gradient norm; 0 switches clipping off")

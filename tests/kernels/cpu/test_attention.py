@@ -11,6 +11,7 @@ from minigpt import functional as F
 from minigpt.backend import load
 
 CPU, NUMPY = load("cpu"), load("numpy")
+FLOAT = np.float32  # where nothing else is said: each type and memory layout takes seconds to compile
 
 
 def heads(rng, dtype, B, H, Tq, Tk, D):
@@ -32,32 +33,37 @@ LENGTHS = [1, 2, TILE - 1, TILE, TILE + 1, 2 * TILE + 1]
 
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize("Tq", LENGTHS)
-def test_lengths_around_the_tile(Tq, causal, dtype, agree, rng):
+def test_lengths_around_the_tile(Tq, causal, agree, rng):
     for Tk in LENGTHS:
-        compare(agree, *heads(rng, dtype, 2, 2, Tq, Tk, 3), None, causal, 0.6, what=f"Tk={Tk}")
+        compare(agree, *heads(rng, FLOAT, 2, 2, Tq, Tk, 3), None, causal, 0.6, what=f"Tk={Tk}")
 
 
-@pytest.mark.parametrize(("B", "H", "D"), [(1, 1, 1), (3, 1, 2), (1, 5, 1), (2, 3, 64)])
-def test_sizes_of_one(B, H, D, dtype, agree, rng):
-    compare(agree, *heads(rng, dtype, B, H, 3, 4, D), None, True, 1 / D**0.5)
+@pytest.mark.parametrize("causal", [False, True])
+def test_float64_has_its_digits(causal, agree, rng):
+    mask = rng.random((TILE + 1, 2 * TILE + 1)) < 0.8
+    for m in (None, mask):
+        compare(agree, *heads(rng, np.float64, 2, 2, TILE + 1, 2 * TILE + 1, 3), m, causal, 0.6, (0.1, 3, 0))
+
+
+@pytest.mark.parametrize(("B", "H", "D"), [(1, 1, 1), (1, 5, 1), (2, 3, 64)])
+def test_sizes_of_one(B, H, D, agree, rng):
+    compare(agree, *heads(rng, FLOAT, B, H, 3, 4, D), None, True, 1 / D**0.5)
 
 
 MASK_SHAPES = [shape for shape in itertools.product((1, 2), (1, 3), (1, 70), (1, 66))]
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_masks_of_all_shapes_that_broadcast(causal, dtype, agree, rng):
-    arrays = heads(rng, dtype, 2, 3, 70, 66, 4)
+def test_masks_of_all_shapes_that_broadcast(causal, agree, rng):
+    arrays = heads(rng, FLOAT, 2, 3, 70, 66, 4)
     for shape in [*MASK_SHAPES, (), (66,), (70, 66), (70, 1), (3, 1, 66)]:
         mask = rng.random(shape) < 0.7
         compare(agree, *arrays, mask, causal, 0.5, what=f"mask {shape}")
-        read_only = np.broadcast_to(mask, (2, 3, 70, 66))
-        compare(agree, *arrays, read_only, causal, 0.5, what=f"read-only mask {shape}")
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_queries_that_see_nothing(causal, dtype, agree, rng):
-    q, k, v, dy = heads(rng, dtype, 1, 2, 5, 5, 4)
+def test_queries_that_see_nothing(causal, agree, rng):
+    q, k, v, dy = heads(rng, FLOAT, 1, 2, 5, 5, 4)
     mask = np.ones((5, 5), bool)
     mask[0] = mask[3] = False
     mask[:, 4] = False  # and a key that nobody sees
@@ -71,23 +77,23 @@ def test_queries_that_see_nothing(causal, dtype, agree, rng):
     compare(agree, q, k, v, dy, np.zeros((5, 5), bool), causal, 0.5)
 
 
-def test_a_causal_mask_leaves_tiles_of_early_queries_without_keys(dtype, agree, rng):
+def test_a_causal_mask_leaves_tiles_of_early_queries_without_keys(agree, rng):
     for Tq, Tk in [(3 * TILE, 1), (3 * TILE, TILE), (2 * TILE + 5, 7), (TILE + 1, 1)]:
-        compare(agree, *heads(rng, dtype, 1, 2, Tq, Tk, 2), None, True, 0.5, what=f"{Tq} queries, {Tk} keys")
+        compare(agree, *heads(rng, FLOAT, 1, 2, Tq, Tk, 2), None, True, 0.5, what=f"{Tq} queries, {Tk} keys")
 
 
-def test_no_queries_no_keys_no_examples(dtype, agree, rng):
+def test_no_queries_no_keys_no_examples(agree, rng):
     for B, H, Tq, Tk in [(2, 2, 0, 3), (2, 2, 3, 0), (0, 2, 3, 3), (2, 0, 3, 3), (1, 1, 0, 0)]:
         for causal in (False, True):
-            compare(agree, *heads(rng, dtype, B, H, Tq, Tk, 2), None, causal, 0.5, what=f"{B, H, Tq, Tk}")
+            compare(agree, *heads(rng, FLOAT, B, H, Tq, Tk, 2), None, causal, 0.5, what=f"{B, H, Tq, Tk}")
     for B, T_ in [(0, 3), (2, 0)]:
-        qkv = np.zeros((B, T_, 12), dtype)
-        agree(CPU.attention_qkv_forward(qkv, 2), (np.zeros((B, T_, 4), dtype), np.zeros((B, 2, T_), dtype)))
+        qkv = np.zeros((B, T_, 12), FLOAT)
+        agree(CPU.attention_qkv_forward(qkv, 2), (np.zeros((B, T_, 4), FLOAT), np.zeros((B, 2, T_), FLOAT)))
 
 
-def test_scores_of_tens_of_thousands(dtype, agree, rng):
-    q, k = rng.integers(-60, 61, (2, 1, 2, 70, 4)).astype(dtype)  # products that float32 holds exactly
-    _, _, v, dy = heads(rng, dtype, 1, 2, 70, 70, 4)
+def test_scores_of_tens_of_thousands(agree, rng):
+    q, k = rng.integers(-60, 61, (2, 1, 2, 70, 4)).astype(FLOAT)  # products that float32 holds exactly
+    _, _, v, dy = heads(rng, FLOAT, 1, 2, 70, 70, 4)
     for scale in (2.0, -2.0, 0.0):
         compare(agree, q, k, v, dy, None, True, scale)
 
@@ -118,10 +124,10 @@ def test_dropout_masks_are_the_reference_ones_bit_for_bit():
         np.testing.assert_array_equal(part, ours[1:])
 
 
-def test_the_packed_form_is_the_same_as_three_arrays(dtype, rng):
+def test_the_packed_form_is_the_same_as_three_arrays(rng):
     B, H, T_, D = 2, 3, TILE + 2, 4
-    qkv = rng.normal(size=(B, T_, 3 * H * D)).astype(dtype)
-    dy = rng.normal(size=(B, T_, H * D)).astype(dtype)
+    qkv = rng.normal(size=(B, T_, 3 * H * D)).astype(FLOAT)
+    dy = rng.normal(size=(B, T_, H * D)).astype(FLOAT)
     split = [p.reshape(B, T_, H, D).transpose(0, 2, 1, 3) for p in (*np.split(qkv, 3, -1), dy)]
     settings = (rng.random((B, 1, T_, T_)) < 0.9, True, 0.3, (0.2, 5, 1))
     y, lse = CPU.attention_qkv_forward(qkv, H, *settings)
@@ -172,21 +178,21 @@ def shared_by_all_heads(x):
 VIEWS = [one_token, repeated, reversed_in_time, windows, every_other_token, packed_with_others, shared_by_all_heads]
 
 
-@pytest.mark.parametrize("which", [0, 1, 2, 3], ids=["q", "k", "v", "dy"])
+@pytest.mark.parametrize("which", ["q, k, v", "dy"])
 @pytest.mark.parametrize("view", VIEWS)
 def test_views(view, which, agree, rng):
     for D in (4, 1):
-        arrays = heads(rng, np.float32, 2, 2, 6, 6, D)
-        arrays[which] = view(arrays[which])
+        arrays = heads(rng, FLOAT, 2, 2, 6, 6, D)
         if view is one_token:
-            other = {0: 3, 1: 2, 2: 1, 3: 0}[which]  # q goes with dy, k with v
-            arrays[other] = arrays[other][:, :, :1]
+            arrays = [x[:, :, :1] for x in arrays]
+        for i in (3,) if which == "dy" else (0, 1, 2):
+            arrays[i] = view(arrays[i])
         compare(agree, *arrays, None, False, 0.5, what=f"D={D}")
 
 
 def test_a_query_with_a_new_axis_through_the_engine(agree, rng):
     """The last token's query against all keys, as decoding with a cache has it."""
-    q, k, v, _ = heads(rng, np.float32, 1, 2, 6, 6, 4)
+    q, k, v, _ = heads(rng, FLOAT, 1, 2, 6, 6, 4)
     results = []
     for row in ("numpy", "cpu"):
         with mg.use(row):
