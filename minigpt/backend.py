@@ -138,8 +138,9 @@ def row_from_modules(name, modules, inherit: Row | None = None) -> Row:
     """Collect the functions of `modules` by name; what they lack comes from `inherit`, or raises when called."""
     found = {field.name: getattr(inherit, field.name) for field in fields(Row)} if inherit else {}
     for field, module in itertools.product(fields(Row), modules):
-        if hasattr(module, field.name) and field.name != "name":
-            found[field.name] = getattr(module, field.name)
+        function = getattr(module, field.name, None)
+        if getattr(function, "__module__", None) == module.__name__:  # not what the module only imports
+            found[field.name] = function
     for field in fields(Row):
         found.setdefault(field.name, _missing(name, field.name))
     return Row(**{**found, "name": name})

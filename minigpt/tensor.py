@@ -130,6 +130,7 @@ def apply(op: type[Op], *inputs, **settings):
                 f"{op.__name__}: input {i} lies on another device than the {row.name!r} row works on; "
                 "move it with .to(...) or choose the row with mg.use(...)"
             )
+    arrays[: op.float_inputs] = _common_floats(row, arrays[: op.float_inputs])
     record = recording()
     ctx = Context(row, tuple(record and t is not None and t.requires_grad for t in tensors))
     result = op.forward(ctx, *arrays, **settings)
@@ -143,6 +144,15 @@ def apply(op: type[Op], *inputs, **settings):
 
 
 Op.apply = classmethod(apply)  # the one place where ops, which know arrays, meet Tensors
+
+
+def _common_floats(row, arrays):
+    """The arrays as floats of one type, the widest among them; float32 if none is a float. Mostly they are already."""
+    dtypes = {a.dtype for a in arrays if a is not None}
+    if (len(dtypes) == 1 and next(iter(dtypes)).kind == "f") or not dtypes:
+        return arrays
+    dtype = np.result_type(*([d for d in dtypes if d.kind == "f"] or [np.float32]))
+    return [None if a is None else row.astype(a, dtype) for a in arrays]
 
 
 def _output(op, row, array, tensors, arrays) -> Tensor:

@@ -12,6 +12,8 @@ import numpy as np
 
 SMALLEST = 16 * 1024  # bytes; below this numpy.empty is as quick
 
+WASTE = 8  # a block may be so many times larger than what is asked for
+
 _ACTIVE = threading.local()
 
 
@@ -34,16 +36,17 @@ class Arena:
     """A pool of blocks for one thread; any may give back. `held`: bytes of all its blocks, free or not."""
 
     def __init__(self):
-        self._free: dict[int, list] = {}
+        self._free: dict[int, list] = {}  # size in bytes -> blocks of that size
+        self._before: list = []
         self.held = 0
 
     def __enter__(self):
-        self._before = getattr(_ACTIVE, "arena", None)
+        self._before.append(getattr(_ACTIVE, "arena", None))
         _ACTIVE.arena = self
         return self
 
     def __exit__(self, *exc):
-        _ACTIVE.arena = self._before
+        _ACTIVE.arena = self._before.pop()
 
     def take(self, shape, dtype):
         nbytes = dtype.itemsize
@@ -51,13 +54,19 @@ class Arena:
             nbytes *= n
         if nbytes < SMALLEST:
             return np.empty(shape, dtype)
-        blocks = self._free.get(nbytes)
+        # A size that had blocks of its own before gets another one; a new one may do with what is there.
+        blocks = self._free[nbytes] if nbytes in self._free else self._larger(nbytes)
         if blocks:
             block = blocks.pop()
         else:
             block = np.empty(nbytes, np.uint8)
             self.held += nbytes
         return np.asarray(_Lease(self, block, shape, dtype))
+
+    def _larger(self, nbytes):
+        """Free blocks of the next larger size, so that a shorter text does with the memory of a longer one."""
+        sizes = [size for size, blocks in list(self._free.items()) if blocks and nbytes < size <= WASTE * nbytes]
+        return self._free[min(sizes)] if sizes else None
 
 
 def is_whole_block(x):
@@ -69,3 +78,8 @@ def empty(shape, dtype):
     """An array with arbitrary content, from the active arena if there is one."""
     arena = getattr(_ACTIVE, "arena", None)
     return np.empty(shape, dtype) if arena is None else arena.take(tuple(shape), np.dtype(dtype))
+
+
+def contiguous(x):
+    """x in C order, x itself if it is; a single number keeps its shape (), unlike in numpy.ascontiguousarray."""
+    return x if x.flags.c_contiguous else np.array(x, order="C")

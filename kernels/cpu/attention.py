@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from .arena import empty
+from .arena import contiguous, empty
 from .dropout import keep
 from .jit import exp, gemm, kernel, largest
 from .ladder import rung
@@ -68,9 +68,13 @@ def _exp_row(scores, visible, one, normalise):
         scores[j] = -np.inf
     m = largest(scores)
     if m == -np.inf:  # sees nothing: weights of zero
+        seen = zero
         for j in range(scores.size):
-            scores[j] = zero
-        return zero
+            if scores[j] != scores[j]:  # a NaN is no nothing
+                seen = scores[j]
+        for j in range(scores.size):
+            scores[j] = seen
+        return seen
     total = zero
     for j in range(scores.size):
         e = exp(scores[j] - m)
@@ -247,7 +251,7 @@ def _options(mask, shape, dropout, dtype):
     p, key, first_example = dropout
     _, H, Tq, Tk = shape
     factor = dtype.type(0.0 if p == 1.0 else 1.0 / (1.0 - p))
-    mask_array = NO_MASK if mask is None else np.ascontiguousarray(np.broadcast_to(mask, shape))
+    mask_array = NO_MASK if mask is None else contiguous(np.broadcast_to(mask, shape))
     return (
         mask is not None, mask_array, p, first_example * H * Tq * Tk,
         np.uint64(key), np.uint64(round(p * 2**32)), factor,
@@ -256,8 +260,9 @@ def _options(mask, shape, dropout, dtype):
 
 def _rows(x):
     """(B, H, T, D) as (B, T, H, D) with a contiguous last axis."""
-    x = x if x.strides[-1] == x.itemsize else np.ascontiguousarray(x)
-    return x.transpose(0, 2, 1, 3)
+    D = x.shape[3]
+    in_rows = x.strides[3] == x.itemsize and (x.shape[2] == 1 or x.strides[2] >= D * x.itemsize)
+    return (x if in_rows else np.array(x, order="C")).transpose(0, 2, 1, 3)
 
 
 def attention_forward(q, k, v, mask=None, causal=False, scale=1.0, dropout=(0.0, 0, 0)):  # (B, H, T, D)
@@ -268,7 +273,8 @@ def attention_forward(q, k, v, mask=None, causal=False, scale=1.0, dropout=(0.0,
         lse.fill(0)
         return y, lse
     options = _options(mask, (B, H, Tq, k.shape[2]), dropout, q.dtype)
-    _forward_heads(_rows(q), _rows(k), _rows(v), causal, scale, _rows(y), lse, *options)
+    with np.errstate(over="ignore"):  # without JIT, NumPy warns of the overflow that dropout's hashing is made of
+        _forward_heads(_rows(q), _rows(k), _rows(v), causal, scale, _rows(y), lse, *options)
     return y, lse
 
 
@@ -281,7 +287,8 @@ def attention_backward(dy, q, k, v, y, lse, mask=None, causal=False, scale=1.0, 
         return dq, dk, dv
     options = _options(mask, (B, H, Tq, k.shape[2]), dropout, q.dtype)
     inputs = (_rows(x) for x in (dy, q, k, v, y))
-    _backward_heads(*inputs, lse, causal, scale, _rows(dq), _rows(dk), _rows(dv), *options)
+    with np.errstate(over="ignore"):
+        _backward_heads(*inputs, lse, causal, scale, _rows(dq), _rows(dk), _rows(dv), *options)
     return dq, dk, dv
 
 
@@ -293,21 +300,23 @@ def _thirds(qkv, n_head):
 
 
 def attention_qkv_forward(qkv, n_head, mask=None, causal=False, scale=1.0, dropout=(0.0, 0, 0)):
-    qkv = np.ascontiguousarray(qkv)
+    qkv = contiguous(qkv)
     B, T, C3 = qkv.shape
     y, lse = empty((B, T, C3 // 3), qkv.dtype), empty((B, n_head, T), qkv.dtype)
     options = _options(mask, (B, n_head, T, T), dropout, qkv.dtype)
     heads = y.reshape(B, T, n_head, C3 // (3 * n_head))
-    _forward_heads(*_thirds(qkv, n_head), causal, scale, heads, lse, *options)
+    with np.errstate(over="ignore"):
+        _forward_heads(*_thirds(qkv, n_head), causal, scale, heads, lse, *options)
     return y, lse
 
 
 def attention_qkv_backward(dy, qkv, y, lse, n_head, mask=None, causal=False, scale=1.0, dropout=(0.0, 0, 0)):
-    qkv = np.ascontiguousarray(qkv)
+    qkv = contiguous(qkv)
     B, T, C3 = qkv.shape
     dqkv = empty(qkv.shape, qkv.dtype)
     options = _options(mask, (B, n_head, T, T), dropout, qkv.dtype)
     heads = (B, T, n_head, C3 // (3 * n_head))
-    dy, y = np.ascontiguousarray(dy).reshape(heads), y.reshape(heads)
-    _backward_heads(dy, *_thirds(qkv, n_head), y, lse, causal, scale, *_thirds(dqkv, n_head), *options)
+    dy, y = contiguous(dy).reshape(heads), y.reshape(heads)
+    with np.errstate(over="ignore"):
+        _backward_heads(dy, *_thirds(qkv, n_head), y, lse, causal, scale, *_thirds(dqkv, n_head), *options)
     return dqkv

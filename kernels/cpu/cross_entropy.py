@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .arena import empty
+from .arena import contiguous, empty
 from .jit import exp, kernel, largest
 from .ladder import rung
 
@@ -82,7 +82,7 @@ def cross_entropy_backward_v2(dloss, logits, targets, maxima, log_sums, ignore_i
 
 
 def cross_entropy_forward(logits, targets, ignore_index=-100, label_smoothing=0.0):  # (N, V), (N,)
-    logits = np.ascontiguousarray(logits)
+    logits = contiguous(logits)
     N = len(targets)
     losses, maxima, log_sums = (empty((N,), logits.dtype) for _ in range(3))
     cross_entropy_v2(logits, targets, ignore_index, label_smoothing, losses, maxima, log_sums)
@@ -90,7 +90,7 @@ def cross_entropy_forward(logits, targets, ignore_index=-100, label_smoothing=0.
 
 
 def cross_entropy_backward(dloss, logits, targets, m, log_sum, ignore_index=-100, label_smoothing=0.0):
-    logits, dloss = np.ascontiguousarray(logits), np.ascontiguousarray(dloss)
+    logits, dloss = contiguous(logits), contiguous(dloss)
     dlogits = empty(logits.shape, logits.dtype)
     cross_entropy_backward_v2(dloss, logits, targets, m, log_sum, ignore_index, label_smoothing, dlogits)
     return dlogits

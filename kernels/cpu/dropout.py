@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .arena import empty
+from .arena import contiguous, empty
 from .jit import kernel
 from .ladder import rung
 
@@ -31,7 +31,7 @@ def dropout_v1(x, start, key, threshold, scale, y):
 def dropout_forward(x, p, key=0, first_example=0):
     if p == 0.0:
         return x
-    x = np.ascontiguousarray(x)
+    x = contiguous(x)
     y = empty(x.shape, x.dtype)
     per_example = x.size // x.shape[0] if x.ndim and x.shape[0] else 0
     scale = x.dtype.type(0.0 if p == 1.0 else 1.0 / (1.0 - p))

@@ -1,8 +1,6 @@
 """Table look-up and its transpose. Formulas: kernels/reference/embedding.py."""
 
-import numpy as np
-
-from .arena import empty
+from .arena import contiguous, empty
 from .jit import kernel
 from .ladder import rung
 
@@ -24,7 +22,7 @@ def embedding_backward_v1(dy, ids, dweight):  # dy (N, C), dweight (V, C)
 
 
 def embedding_forward(ids, weight):  # ids (...), weight (V, C) -> (..., C)
-    ids, weight = np.ascontiguousarray(ids), np.ascontiguousarray(weight)
+    ids, weight = contiguous(ids), contiguous(weight)
     C = weight.shape[1]
     y = empty((*ids.shape, C), weight.dtype)
     embedding_v1(ids.reshape(-1), weight, y.reshape(ids.size, C))
@@ -32,7 +30,7 @@ def embedding_forward(ids, weight):  # ids (...), weight (V, C) -> (..., C)
 
 
 def embedding_backward(dy, ids, n):  # dy (..., C) -> (n, C)
-    dy, ids = np.ascontiguousarray(dy), np.ascontiguousarray(ids)
+    dy, ids = contiguous(dy), contiguous(ids)
     C = dy.shape[-1]
     dweight = empty((n, C), dy.dtype)
     dweight.fill(0)

@@ -6,9 +6,13 @@
   attention masks are made of -inf.
 
 With NUMBA_DISABLE_JIT=1 all kernels run as the plain Python that stands here, so that a debugger can step into them.
+
+Numba compiles a cached kernel anew when its own file has changed, but not when this one has: after a change here,
+delete kernels/cpu/__pycache__.
 """
 
 import math
+from typing import Any
 
 import numba
 import numpy as np
@@ -19,12 +23,26 @@ from numba.extending import get_cython_function_address, intrinsic, overload
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
 
 
-def kernel(function):
-    """Compile with the options above, when it is first called."""
-    return numba.njit(nogil=True, cache=True, fastmath=FAST, error_model="numpy")(function)
+def kernel(function, fastmath=frozenset(FAST)):
+    """Compile with the options above, when it is first called.
+
+    Where no folder can be written at all there is no cache, and kernels are compiled anew in every process.
+    """
+    options: dict[str, Any] = {"nogil": True, "fastmath": set(fastmath), "error_model": "numpy"}
+    try:
+        return numba.njit(cache=True, **options)(function)
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        return numba.njit(**options)(function)
 
 
-@numba.njit(nogil=True, cache=True, fastmath=FAST | {"nnan"}, error_model="numpy")
+def kernel_without_nan(function):
+    """The same for code that may assume there is no NaN."""
+    return kernel(function, FAST | {"nnan"})
+
+
+@kernel_without_nan
 def largest(row):
     """Maximum of a 1-D array. Only this loop may assume that there is no NaN: otherwise LLVM does not vectorise it.
 
@@ -76,7 +94,8 @@ def exp(x):
     exp(-inf) = 0; above 88.4 it stays at 2.4e38, which no kernel here can tell from more.
     Coefficients: S. Moshier, Cephes library, expf.
     """
-    return np.exp(x)
+    with np.errstate(over="ignore"):  # a compiled kernel does not warn either
+        return np.exp(x)
 
 
 @overload(exp, jit_options={"nogil": True})
@@ -99,7 +118,7 @@ def _exp(x):
 
 
 def gemm(transpose_a, transpose_b, alpha, a, b, beta, c):
-    """c = alpha * op(a) @ op(b) + beta * c, on 2-D arrays whose rows may lie apart (last axis contiguous).
+    """c = alpha * op(a) @ op(b) + beta * c, on 2-D arrays whose last axis is contiguous and whose rows do not overlap.
 
     In a kernel this is BLAS, called on the tiles where they lie; outside, NumPy.
     """
@@ -155,9 +174,16 @@ def _gemm(transpose_a, transpose_b, alpha, a, b, beta, c):
         # BLAS is column-major: what it calls C is our c transposed, so a and b change places
         m, n = np.int32(c.shape[1]), np.int32(c.shape[0])
         k = np.int32(a.shape[0] if transpose_a else a.shape[1])
-        lda = np.int32(max(a.strides[0] // size, 1))
-        ldb = np.int32(max(b.strides[0] // size, 1))
-        ldc = np.int32(max(c.strides[0] // size, 1))
+        if m == 0 or n == 0:
+            return
+        if k == 0:  # nothing to add up; BLAS would refuse the empty arrays
+            for i in range(c.shape[0]):
+                for j in range(c.shape[1]):
+                    c[i, j] = c[i, j] * one(beta) if beta != 0 else one(0)
+            return
+        lda = np.int32(max(a.strides[0] // size, a.shape[1]))  # of a single row the stride may be anything
+        ldb = np.int32(max(b.strides[0] // size, b.shape[1]))
+        ldc = np.int32(max(c.strides[0] // size, c.shape[1]))
         ta = np.int8(84 if transpose_a else 78)  # ord("T"), ord("N")
         tb = np.int8(84 if transpose_b else 78)
         blas(

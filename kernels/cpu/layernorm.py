@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .arena import empty
+from .arena import contiguous, empty
 from .jit import kernel
 from .ladder import rung
 
@@ -92,7 +92,7 @@ def layernorm_backward_v2(dy, x, weight, mean, rstd, dx, dweight, dbias):  # x (
 
 
 def layernorm_forward(x, weight=None, bias=None, eps=1e-5):  # x (N, C)
-    x = np.ascontiguousarray(x)
+    x = contiguous(x)
     N, C = x.shape
     y, mean, rstd = empty(x.shape, x.dtype), empty((N, 1), x.dtype), empty((N, 1), x.dtype)
     layernorm_v2(x, _or_full(weight, 1, C, x.dtype), _or_full(bias, 0, C, x.dtype), eps, y, mean, rstd)
@@ -100,7 +100,7 @@ def layernorm_forward(x, weight=None, bias=None, eps=1e-5):  # x (N, C)
 
 
 def layernorm_backward(dy, x, weight, mean, rstd):
-    dy = np.ascontiguousarray(dy)
+    dy = contiguous(dy)
     C = x.shape[1]
     dx, dweight, dbias = empty(x.shape, x.dtype), empty((C,), x.dtype), empty((C,), x.dtype)
     layernorm_backward_v2(dy, x, _or_full(weight, 1, C, x.dtype), mean, rstd, dx, dweight, dbias)
@@ -108,4 +108,4 @@ def layernorm_backward(dy, x, weight, mean, rstd):
 
 
 def _or_full(p, value, C, dtype):
-    return np.full(C, value, dtype) if p is None else np.ascontiguousarray(p)
+    return np.full(C, value, dtype) if p is None else contiguous(p)

@@ -7,7 +7,7 @@ and residual in the pass that touches the data anyway. Formulas: kernels/referen
 import numpy as np
 
 from .activation import gelu_backward, gelu_v2
-from .arena import empty
+from .arena import contiguous, empty
 from .jit import gemm, kernel
 from .ladder import rung
 
@@ -121,7 +121,7 @@ def _bias_residual(x, bias, residual, y):  # (N, C)
 def linear_forward(x, weight, bias=None):  # x (N, in), weight (in, out)
     y = matmul(x, weight)  # (N, out)
     if bias is not None:
-        _add_bias(y, np.ascontiguousarray(bias))
+        _add_bias(y, contiguous(bias))
     return y
 
 
@@ -138,7 +138,7 @@ def linear_gelu_forward(x, weight, bias=None):  # x (N, in)
     if bias is None:
         gelu_v2(pre.reshape(-1), y.reshape(-1))
     else:
-        _bias_gelu(pre, np.ascontiguousarray(bias), y)
+        _bias_gelu(pre, contiguous(bias), y)
     return y, pre
 
 
@@ -148,11 +148,11 @@ def linear_gelu_backward(dy, x, weight, pre, needs=(True, True, True)):  # dy (N
 
 def bias_residual_forward(x, bias, residual):  # x (N, C), bias (C,), residual (N, C)
     y = empty(x.shape, x.dtype)
-    _bias_residual(*(np.ascontiguousarray(a) for a in (x, bias, residual)), y)
+    _bias_residual(*(contiguous(a) for a in (x, bias, residual)), y)
     return y
 
 
 def bias_residual_backward(dy):  # dy (N, C)
     dbias = empty((dy.shape[1],), dy.dtype)
-    _column_sums(np.ascontiguousarray(dy), dbias)
+    _column_sums(contiguous(dy), dbias)
     return dbias

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from .arena import contiguous
 from .jit import kernel
 from .ladder import rung
 
@@ -40,5 +41,9 @@ def adam_step(p, grad, m, v, step, lr, beta1, beta2, eps, weight_decay, decouple
         1 - lr * weight_decay if decoupled else 1.0, 0.0 if decoupled else weight_decay, beta1, 1 - beta1, beta2,
         1 - beta2, lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step), eps,
     )  # fmt: skip
-    flat = [a.reshape(-1) for a in (p, np.ascontiguousarray(grad), m, v)]
-    adam_v2(*flat, *(number(c) for c in constants))
+    written = [(a, contiguous(a)) for a in (p, m, v)]
+    flat_p, flat_m, flat_v = (work.reshape(-1) for _, work in written)
+    adam_v2(flat_p, contiguous(grad).reshape(-1), flat_m, flat_v, *(number(c) for c in constants))
+    for array, work in written:
+        if work is not array:  # it did not lie in one piece
+            array[...] = work

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from .arena import contiguous
 from .jit import kernel
 from .ladder import rung
 
@@ -16,4 +17,4 @@ def squared_norm_v1(x):
 
 
 def squared_norm(x):
-    return float(squared_norm_v1(np.ascontiguousarray(x).reshape(-1)))
+    return float(squared_norm_v1(contiguous(x).reshape(-1)))

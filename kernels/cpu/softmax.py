@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .arena import empty
+from .arena import contiguous, empty
 from .jit import exp, kernel, largest
 from .ladder import rung
 
@@ -23,7 +23,7 @@ def softmax_v1(x, y):  # (N, C)
             y[n, c] = math.exp(x[n, c] - m)
             total += y[n, c]
         for c in range(x.shape[1]):
-            y[n, c] = y[n, c] / total if total > 0 else 0.0
+            y[n, c] = y[n, c] / total if total != 0 else 0.0
 
 
 @rung("softmax_forward", 2, "online: maximum and sum in one pass, the sum rescaled when the maximum rises")
@@ -38,7 +38,7 @@ def softmax_v2(x, y):  # (N, C)
             elif x[n, c] != -np.inf:
                 total += math.exp(x[n, c] - m)
         for c in range(x.shape[1]):
-            y[n, c] = math.exp(x[n, c] - m) / total if total > 0 else 0.0
+            y[n, c] = math.exp(x[n, c] - m) / total if total != 0 else 0.0
 
 
 @rung("softmax_forward", 3, "three loops again, each vectorised: a maximum, our exp with its sum, a multiplication")
@@ -90,7 +90,7 @@ def _log_softmax(x, y):  # (N, C)
         total = x.dtype.type(0)
         for c in range(x.shape[1]):
             total += exp(x[n, c] - m)
-        log_total = np.log(total) if total > x.dtype.type(0) else x.dtype.type(0)  # only -inf: stays -inf
+        log_total = np.log(total) if total != x.dtype.type(0) else total  # only -inf: stays -inf
         for c in range(x.shape[1]):
             y[n, c] = x[n, c] - m - log_total
 
@@ -107,7 +107,7 @@ def _log_softmax_backward(dy, y, dx):  # (N, C)
 
 def _by_rows(function, *arrays):
     """Call function on (N, C) forms of the arrays and of a fresh output, which is returned in the first one's shape."""
-    whole = [np.ascontiguousarray(a) for a in arrays]
+    whole = [contiguous(a) for a in arrays]
     out = empty(whole[0].shape, whole[0].dtype)
     rows = (-1, out.shape[-1]) if out.size else (0, out.shape[-1])
     function(*(a.reshape(rows) for a in whole), out.reshape(rows))

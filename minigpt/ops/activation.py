@@ -9,6 +9,8 @@ from .op import Op
 class Tanh(Op):
     """y = tanh x;  dx = dy * (1 - y^2)"""
 
+    float_inputs = 1
+
     @staticmethod
     def forward(ctx, x):
         y = ctx.row.tanh_forward(x)
@@ -23,6 +25,8 @@ class Tanh(Op):
 
 class Sigmoid(Op):
     """y = 1 / (1 + e^-x);  dx = dy * y * (1 - y)"""
+
+    float_inputs = 1
 
     @staticmethod
     def forward(ctx, x):
@@ -56,6 +60,8 @@ class GELU(Op):
     Settings: approximate, "tanh" (GPT-2's form) or "none" (exact, by erf).
     Source:   Hendrycks & Gimpel 2016, section 2
     """
+
+    float_inputs = 1
 
     @staticmethod
     def forward(ctx, x, approximate="tanh"):

@@ -23,6 +23,8 @@ class Attention(Op):
     Source:   Vaswani et al. 2017, section 3.2.1; recomputation: Dao et al. 2022, section 3.1
     """
 
+    float_inputs = 3
+
     @staticmethod
     def forward(ctx, q, k, v, mask=None, causal=False, scale=None, dropout=(0.0, 0, 0)):
         check_qkv(q, k, v)
@@ -44,6 +46,8 @@ class AttentionQKV(Op):
     Shapes:   qkv (B, T, 3C) -> y (B, T, C); head h uses columns h D … (h + 1) D of each third
     Settings: n_head, and those of Attention; formulas and sources there
     """
+
+    float_inputs = 1
 
     @staticmethod
     def forward(ctx, qkv, n_head, mask=None, causal=False, scale=None, dropout=(0.0, 0, 0)):

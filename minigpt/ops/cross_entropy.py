@@ -21,6 +21,8 @@ class CrossEntropy(Op):
     Source:   Szegedy et al. 2016, section 7 (label smoothing)
     """
 
+    float_inputs = 1
+
     @staticmethod
     def forward(ctx, logits, targets, ignore_index=-100, reduction="mean", label_smoothing=0.0):
         if reduction not in ("mean", "sum", "none"):

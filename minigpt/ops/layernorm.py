@@ -18,6 +18,7 @@ class LayerNorm(Op):
     Source:   Ba, Kiros & Hinton 2016, section 3
     """
 
+    float_inputs = 3
     gives_fresh_gradients = True
 
     @staticmethod

@@ -16,6 +16,8 @@ class LSTMCell(Op):
     Source:   Hochreiter & Schmidhuber 1997; forget gate: Gers, Schmidhuber & Cummins 2000
     """
 
+    float_inputs = 2
+
     @staticmethod
     def forward(ctx, a, c_prev):
         if a.ndim != 2 or c_prev.ndim != 2 or a.shape != (c_prev.shape[0], 4 * c_prev.shape[1]):

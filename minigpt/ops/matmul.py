@@ -109,6 +109,7 @@ class Linear(Op):
     Raises:   ShapeError
     """
 
+    float_inputs = 3
     gives_fresh_gradients = True
 
     @staticmethod
@@ -140,6 +141,7 @@ class LinearGELU(Op):
     Raises:   ShapeError
     """
 
+    float_inputs = 3
     gives_fresh_gradients = True
 
     @staticmethod
@@ -165,6 +167,7 @@ class BiasResidual(Op):
     Raises:   ShapeError
     """
 
+    float_inputs = 3
     gives_fresh_gradients = True
 
     @staticmethod

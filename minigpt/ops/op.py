@@ -71,11 +71,13 @@ class Op:
     Class attributes
     view:           the output shares memory with the first input (reshape, slices)
     keeps_dtype:    float outputs take the float type of the inputs, so that float32 stays float32
+    float_inputs:   so many of the first inputs reach forward as floats of one type, the widest among them
     gives_fresh_gradients:  backward returns arrays that nobody else holds, so that a leaf may keep them without a copy
     """
 
     view: ClassVar[bool] = False
     keeps_dtype: ClassVar[bool] = True
+    float_inputs: ClassVar[int] = 0
     gives_fresh_gradients: ClassVar[bool] = False
     apply: ClassVar[Any]  # apply(*tensors, **settings) -> Tensor(s); put here by tensor.py, since ops know no Tensor
 

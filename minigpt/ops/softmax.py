@@ -33,6 +33,8 @@ class Softmax(Op):
     Source:   Goodfellow, Bengio & Courville 2016, section 4.1
     """
 
+    float_inputs = 1
+
     @staticmethod
     def forward(ctx, x, axis=-1):
         x = _to_last(ctx, "softmax", x, axis)
@@ -54,6 +56,8 @@ class LogSoftmax(Op):
     Units:    nats -> log-probabilities in nats
     Raises:   ShapeError if x has no such axis
     """
+
+    float_inputs = 1
 
     @staticmethod
     def forward(ctx, x, axis=-1):

@@ -157,7 +157,7 @@ class Trainer:
 
 def decay_groups(model, weight_decay: float) -> list[dict]:
     """Two parameter groups: matrices and embeddings with weight decay; biases, norm scales and shifts without."""
-    params = list(model.parameters())
+    params = [p for p in model.parameters() if p.requires_grad]  # the others are frozen
     groups = [
         {"params": [p for p in params if p.ndim >= 2], "weight_decay": weight_decay},
         {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},

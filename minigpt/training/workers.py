@@ -146,13 +146,15 @@ class Workers:
         return sum(getattr(arena, "held", 0) for arena in self.arenas)
 
     def _follow(self):
-        """Let the replicas follow what happened to the model: arrays that were replaced, training mode."""
+        """Let the replicas follow what happened to the model: arrays that were replaced, modes and settings."""
         for parameters in self.parameters[1:]:
             for p, twin in zip(self.parameters[0], parameters, strict=True):
                 twin.data, twin._version, twin.requires_grad = p.data, p._version, p.requires_grad
         for other in self.replicas[1:]:
             for (_, module), (_, twin_module) in zip(self.model.named_modules(), other.named_modules(), strict=True):
-                twin_module.training = module.training
+                for name, value in vars(module).items():
+                    if not isinstance(value, Module | Parameter):
+                        setattr(twin_module, name, value)
 
 
 def usable_cores() -> int:

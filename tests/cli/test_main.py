@@ -17,7 +17,14 @@ from minigpt import cli
 from minigpt.cli import COMMANDS, main
 
 ROOT = Path(minigpt.__file__).parents[1]
-ACTIONS = [("data", "list"), ("data", "fetch"), ("data", "show"), ("bench", "recipe"), ("bench", "train"), ("bench", "import")]
+ACTIONS = [
+    ("data", "list"),
+    ("data", "fetch"),
+    ("data", "show"),
+    ("bench", "recipe"),
+    ("bench", "train"),
+    ("bench", "import"),
+]
 
 
 def help_of(capsys, *words):
