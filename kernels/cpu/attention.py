@@ -1,8 +1,7 @@
 """Attention, forward and backward, one head at a time. Formulas: kernels/reference/attention.py.
 
-The last rung takes TILE queries at a time. Their scores against the keys that they may see are one matrix product; with
-a causal mask the keys after the tile are not even looked at, which saves almost half of the work. Only (TILE, Tk)
-scores exist at any time; backward recomputes them from `lse` (Dao et al. 2022, section 3.1).
+The last rung takes TILE queries at a time. With a causal mask the keys after the tile are not looked at, which saves
+almost half. Only (TILE, Tk) scores exist at once; backward recomputes them from `lse` (Dao et al. 2022, section 3.1).
 """
 
 import math
@@ -52,13 +51,13 @@ def attention_v2(q, k, v, causal, scale, y, lse):
     gemm(False, True, scale, q, k, 0.0, scores)
     for i in range(Tq):
         visible = max(0, min(Tk, i + Tk - Tq + 1)) if causal else Tk
-        lse[i] = _exp_row(scores[i], visible, q.dtype.type(1), True)
+        lse[i] = _softmax_row(scores[i], visible, q.dtype.type(1))
     gemm(False, False, 1.0, scores, v, 0.0, y)
 
 
 @kernel
-def _exp_row(scores, visible, one, normalise):
-    """scores = exp(scores - max) in place, 0 from `visible` on; divided by the sum if asked. Returns log sum exp.
+def _softmax_row(scores, visible, one):
+    """scores = softmax(scores) in place, 0 from `visible` on. Returns log sum exp.
 
     What is not visible becomes -inf and then runs along: loops of one length, without an end of odd length for each
     row, are three times as fast.
@@ -80,10 +79,9 @@ def _exp_row(scores, visible, one, normalise):
         e = exp(scores[j] - m)
         scores[j] = e
         total += e
-    if normalise:
-        inverse = one / total
-        for j in range(scores.size):
-            scores[j] *= inverse
+    inverse = one / total
+    for j in range(scores.size):
+        scores[j] *= inverse
     return m + np.log(total)
 
 
@@ -105,7 +103,7 @@ def _drop(row, first_element, key, threshold, factor):
 @rung("attention_forward", 3, "tiles of queries; with a causal mask, keys after the tile are skipped; mask and dropout")
 @kernel
 def attention_v3(q, k, v, causal, scale, y, lse, scores, has_mask, mask, p, first, key, threshold, factor):
-    """One head; y may be strided. scores (TILE, Tk) is scratch; `first` is the number of its first weight."""
+    """One head; scores (TILE, Tk) is scratch; `first` is the number of its first weight."""
     Tq, Tk = q.shape[0], k.shape[0]
     one = q.dtype.type(1)
     for start in range(0, Tq, TILE):
@@ -122,7 +120,7 @@ def attention_v3(q, k, v, causal, scale, y, lse, scores, has_mask, mask, p, firs
             row = scores[i - start, :end]
             if has_mask:
                 _apply_mask(row, mask[i], visible)
-            lse[i] = _exp_row(row, visible, one, True)
+            lse[i] = _softmax_row(row, visible, one)
             if p > 0:
                 _drop(row, first + i * Tk, key, threshold, factor)
         gemm(False, False, 1.0, tile, v[:end], 0.0, y[start:stop])

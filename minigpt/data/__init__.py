@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from minigpt.data.corpora import Corpus, load_corpus, python_prose, split_by_position
-from minigpt.data.prepare import tokenize_and_split
-from minigpt.data.tokens import TokenData
+from .corpora import Corpus, load_corpus, python_prose, split_by_position
+from .prepare import tokenize_and_split
+from .tokens import TokenData
 
 __all__ = ["Corpus", "TokenData", "load_corpus", "python_prose", "split_by_position", "tokenize_and_split"]

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from minigpt.data import fetch
-from minigpt.data.text import read_folder, read_text
-from minigpt.errors import ArgumentError, DataError, ShapeError
+from ..errors import ArgumentError, DataError, ShapeError
+from . import fetch
+from .text import read_folder, read_text
 
 PROSE = "python"
 # Shorter paragraphs ("For example:", a heading) only introduce the one that follows.

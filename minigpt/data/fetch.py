@@ -16,7 +16,7 @@ import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 
-from minigpt.errors import ArgumentError, DataError
+from ..errors import ArgumentError, DataError
 
 CHUNK = 64 * 1024  # bytes read at a time
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from minigpt.data.corpora import split_by_position
-from minigpt.data.tokens import TokenData
+from .corpora import split_by_position
+from .tokens import TokenData
 
 
 def tokenize_and_split(text, tokenizer, block_size: int, val_fraction: float = 0.1) -> TokenData:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from minigpt.errors import DataError
+from ..errors import DataError
 
 TEXT_SUFFIXES = (".txt", ".md", ".rst")
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from minigpt.errors import ArgumentError, DataError, ShapeError
-from minigpt.randomness import as_generator
+from ..errors import ArgumentError, DataError, ShapeError
+from ..randomness import as_generator
 
 Batch = dict[str, np.ndarray]
 

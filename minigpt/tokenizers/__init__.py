@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from minigpt.errors import TokenizerError
-from minigpt.tokenizers.base import Tokenizer
-from minigpt.tokenizers.char import CharTokenizer
+from ..errors import TokenizerError
+from .base import Tokenizer
+from .char import CharTokenizer
 
 # Every kind, tried in this order; each knows its folder by its own FILE.
 KINDS: tuple[type[Tokenizer], ...] = (CharTokenizer,)

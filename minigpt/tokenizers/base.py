@@ -15,8 +15,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from minigpt.errors import TokenizerError
-from minigpt.files import FileGroup
+from ..errors import TokenizerError
+from ..files import FileGroup
 
 
 class Tokenizer(ABC):

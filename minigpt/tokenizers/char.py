@@ -12,9 +12,9 @@ import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
-from minigpt.errors import TokenizerError
-from minigpt.files import FileGroup
-from minigpt.tokenizers.base import (
+from ..errors import TokenizerError
+from ..files import FileGroup
+from .base import (
     Tokenizer,
     check_text,
     checked_special_tokens,

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from minigpt.errors import ArgumentError, DataError, ShapeError
+from ..errors import ArgumentError, DataError, ShapeError
 
 NAMES = ("unigram", "bigram", "trigram")
 HELD_OUT = 0.1  # share of the training part on which the λ are found

@@ -9,9 +9,9 @@ Attention shows where a head reads, not why the model answers as it does.
 
 import numpy as np
 
-from minigpt.errors import ArgumentError, NumericsError, ShapeError
-from minigpt.viz import html
-from minigpt.viz.base import View
+from ..errors import ArgumentError, NumericsError, ShapeError
+from . import html
+from .base import View
 
 SUM_TOLERANCE = 1e-3
 LARGEST_PAGE = 20_000_000  # weights; 16 layers × 16 heads × 128² are 4 million
@@ -73,7 +73,7 @@ class AttentionGrid(View):
 
     def data(self):
         """What the page carries: weights in steps of 1/255, of a causal grid only the lower triangles."""
-        from minigpt.viz.figure import colour_table
+        from .figure import colour_table
 
         L, H, T, _ = self.weights.shape
         if self.weights.size > LARGEST_PAGE:
@@ -99,7 +99,7 @@ class AttentionGrid(View):
 
     def fig(self):
         """The grid as a new matplotlib Figure; token labels are drawn where they are large enough to read."""
-        from minigpt.viz import attention_figure
+        from . import attention_figure
 
         return attention_figure.draw(self)
 

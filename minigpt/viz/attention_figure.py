@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from matplotlib.cm import ScalarMappable
 
-from minigpt.viz import figure, html
-from minigpt.viz.attention import UNITS
+from . import figure, html
+from .attention import UNITS
 
 LABEL_POINTS = 5.5  # the smallest token labels; where they would be smaller they are left out
 LABEL_LENGTH = 14  # longer tokens are cut in the labels, not in the data

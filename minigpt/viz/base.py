@@ -5,13 +5,12 @@ A new view is a subclass with `fig`, `alt` and, for a live page, `data` and the 
 """
 
 import io
-import os
-import secrets
 from abc import ABC, abstractmethod
 from pathlib import Path
 
-from minigpt.errors import ArgumentError
-from minigpt.viz import html
+from ..errors import ArgumentError
+from ..files import FileGroup
+from . import html
 
 SUFFIXES = (".html", ".png", ".svg", ".pdf")
 FALLBACK_DPI = 80  # the picture inside the HTML: small, because it is only seen where scripts are stripped
@@ -56,7 +55,8 @@ class View(ABC):
         The file appears whole or not at all: it is written beside its place under another name and then
         renamed. The same view gives the same bytes. Returns the path as a `pathlib.Path`.
 
-        Raises ArgumentError for an unknown suffix, a missing folder, or a path that is a folder.
+        Raises ArgumentError for an unknown suffix, a missing folder, or a path that is a folder; CheckpointError if it
+        cannot be written (disk full, no permission), and what was there before is then untouched.
         """
         path = Path(path)
         kind = path.suffix.lower()
@@ -76,12 +76,13 @@ class View(ABC):
             content = html.page(self.title, self.to_html()).encode("utf-8")
         else:
             content = self._picture(kind[1:], PICTURE_DPI)
-        _write_whole(path, content)
+        with FileGroup(path.parent) as files:
+            files.bytes(path.name, content)
         return path
 
     def _picture(self, kind, dpi):
         """The figure as bytes of a PNG, SVG or PDF file."""
-        from minigpt.viz.figure import house_style
+        from .figure import house_style
 
         undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
         buffer = io.BytesIO()
@@ -99,13 +100,3 @@ def _smaller(png):
     buffer = io.BytesIO()
     picture.save(buffer, format="png", optimize=True)
     return buffer.getvalue()
-
-
-def _write_whole(path, content):
-    """Write bytes so that no reader, and no crash, ever leaves half a file at `path`."""
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
-    try:
-        draft.write_bytes(content)
-        os.replace(draft, path)  # one step on every system, because both names are in the same folder
-    finally:
-        draft.unlink(missing_ok=True)

@@ -7,9 +7,9 @@ cross a baseline at the wrong step. Validation losses are means over many batche
 
 import numpy as np
 
-from minigpt.errors import ArgumentError, ShapeError
-from minigpt.viz import html
-from minigpt.viz.base import View
+from ..errors import ArgumentError, ShapeError
+from . import html
+from .base import View
 
 # Okabe & Ito's palette without black and yellow: told apart by colour-blind readers, on white and on dark.
 GREY = "#777777"  # reference lines
@@ -120,7 +120,7 @@ class LossCurve(View):
 
     def fig(self):
         """All runs on one pair of axes, each labelled at its end, as a new matplotlib Figure."""
-        from minigpt.viz import loss_figure
+        from . import loss_figure
 
         return loss_figure.draw(self)
 

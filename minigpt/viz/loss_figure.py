@@ -5,8 +5,8 @@ from typing import Any
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
-from minigpt.viz import figure, html
-from minigpt.viz.loss import COLOURS, GREY, worth_drawing
+from . import figure, html
+from .loss import COLOURS, GREY, worth_drawing
 
 INK, SOFT = "#222222", "#555555"
 MARKERS = "os^D"  # runs differ by marker as well as by colour

@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from minigpt.errors import ArgumentError
+from minigpt.errors import ArgumentError, CheckpointError
 from minigpt.viz import AttentionGrid, LossCurve, View, figure
 from minigpt.viz.base import SUFFIXES
 
@@ -67,7 +67,7 @@ def test_failed_save_leaves_the_old_file_and_no_draft(view, tmp_path, monkeypatc
 
     monkeypatch.setattr(os, "replace", no_replace)
     view.title = "changed"
-    with pytest.raises(OSError, match="disk on fire"):
+    with pytest.raises(CheckpointError, match="disk on fire"):
         view.save(path)
     assert path.read_bytes() == old
     assert os.listdir(tmp_path) == ["view.html"]
