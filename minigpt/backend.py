@@ -120,6 +120,7 @@ class Row:
     layernorm_backward: Function
     embedding_forward: Function
     embedding_backward: Function
+    embedding_add_into: Function
     cross_entropy_forward: Function
     cross_entropy_backward: Function
     dropout_forward: Function
@@ -190,6 +191,12 @@ def load(name: str) -> Row:
         raise BackendError(f"the {name!r} row cannot be used: {state}. Usable here: {_usable()}")
     _LOADED[name] = LOADERS[name]()
     return _LOADED[name]
+
+
+def ladders() -> dict[str, list]:
+    """The rungs of every CPU kernel: name -> versions, from the naive loop to the fastest. Needs Numba, as the row."""
+    load("cpu")  # importing the kernels is what registers their rungs
+    return _kernels("cpu.ladder").LADDERS
 
 
 def backends() -> dict[str, bool | str]:

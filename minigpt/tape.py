@@ -10,6 +10,7 @@ from contextvars import ContextVar
 import numpy as np
 
 from .errors import GraphError, ShapeError
+from .ops.embedding import RowGradient
 from .ops.op import Context, Op
 
 _NO_GRAD_DEPTH: ContextVar[int] = ContextVar("minigpt_no_grad_depth", default=0)  # blocks of no_grad around us
@@ -56,12 +57,15 @@ class Node:
         self.outputs = [(t.shape, t.dtype) for t in outputs]
         self.retained: dict[int, weakref.ref] = {}  # outputs that asked to keep their gradient
         self.freed = False
-        saved = [array for array in ctx.saved if array is not None]
+        # (input, version of its memory, writes so far, what it is called in errors); None for an output, which must
+        # not be kept alive from here
         self.guarded = [
-            (t._version, t._version.count, t.name or f"{role} {i}")
-            for role, tensors in (("input", inputs), ("output", outputs))
-            for i, t in enumerate(tensors)
-            if t is not None and any(ctx.row.shares_memory(t.data, array) for array in saved)
+            (t, t._version, t._version.count, t.name or f"input {i}") for i, t in enumerate(inputs) if t is not None
+        ]
+        self.guarded += [
+            (None, t._version, t._version.count, t.name or f"output {i}")
+            for i, t in enumerate(outputs)
+            if self._needs(t.data)
         ]
 
     def check(self):
@@ -73,12 +77,16 @@ class Node:
                 f"backward through {self.op.__name__} a second time: the first backward() freed what it had saved. "
                 "Call the first one with retain_graph=True, or compute the loss anew"
             )
-        for version, count, what in self.guarded:
-            if version.count != count:
+        for t, version, count, what in self.guarded:
+            if version.count != count and (t is None or self._needs(t.data)):
                 raise GraphError(
                     f"{self.op.__name__} needs its {what} for backward, but that array was overwritten since by "
                     f"{version.writer}. Write into a copy, or after backward()"
                 )
+
+    def _needs(self, array) -> bool:
+        """Whether forward saved this memory for backward."""
+        return any(saved is not None and self.ctx.row.shares_memory(array, saved) for saved in self.ctx.saved)
 
     def backward(self, grads_out: list) -> tuple:
         """The op's backward, with what went in and what comes out checked."""
@@ -102,7 +110,8 @@ class Node:
             return None
         if isinstance(grad, np.generic):  # a NumPy function on a 0-d array
             grad = self.ctx.row.from_host(np.asarray(grad))
-        if not self.ctx.row.is_array(grad):
+        rows_only = isinstance(grad, RowGradient)
+        if not rows_only and not self.ctx.row.is_array(grad):
             raise GraphError(
                 f"{self.op.__name__}.backward must return arrays, for input {i} it returned a {type(grad).__name__}"
             )
@@ -111,7 +120,7 @@ class Node:
                 f"{self.op.__name__}.backward: the gradient of input {i} has shape {grad.shape}, the input itself "
                 f"{tensor.shape}; if the input was broadcast, sum over the repeated axes"
             )
-        return self.ctx.row.astype(grad, tensor.dtype)
+        return grad if rows_only or grad.dtype == tensor.data.dtype else self.ctx.row.astype(grad, tensor.dtype)
 
     def free(self):
         self.ctx.free()

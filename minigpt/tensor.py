@@ -9,7 +9,7 @@ of backward().
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +19,7 @@ from .display import describe
 from .errors import ArgumentError, BackendError, GraphError, ShapeError
 from .observe import OBSERVERS, observed
 from .operators import Operators, index_key
+from .ops.embedding import RowGradient
 from .ops.op import Context, Op
 from .ops.shape import check_index
 from .tape import Node, Version, no_grad, recording
@@ -123,14 +124,15 @@ def apply(op: type[Op], *inputs, **settings):
     if OBSERVERS.get():
         return observed("around_op", lambda: apply(op, *tensors, **settings), op, tensors, settings, inside=False)
     row = current_row()
-    arrays = [None if t is None else t.data for t in tensors]
+    arrays: list = [None if t is None else t.data for t in tensors]
     for i, a in enumerate(arrays):
         if a is not None and not row.is_array(a):
             raise BackendError(
                 f"{op.__name__}: input {i} lies on another device than the {row.name!r} row works on; "
                 "move it with .to(...) or choose the row with mg.use(...)"
             )
-    arrays[: op.float_inputs] = _common_floats(row, arrays[: op.float_inputs])
+    if op.float_inputs:
+        arrays[: op.float_inputs] = _common_floats(row, arrays[: op.float_inputs])
     record = recording()
     ctx = Context(row, tuple(record and t is not None and t.requires_grad for t in tensors))
     result = op.forward(ctx, *arrays, **settings)
@@ -163,13 +165,14 @@ def _output(op, row, array, tensors, arrays) -> Tensor:
         raise ArgumentError(
             f"{op.__name__}.forward must return an array or a tuple of them, got {type(array).__name__}"
         )
-    if op.keeps_dtype and array.dtype.kind == "f":
+    dtype = array.dtype
+    if op.keeps_dtype and dtype.kind == "f" and not all(a is None or a.dtype == dtype for a in arrays):
         floats = {a.dtype for a in arrays if a is not None and a.dtype.kind == "f"} or {np.dtype(np.float32)}
         array = row.astype(array, floats.pop() if len(floats) == 1 else np.result_type(*floats))
     t = Tensor.__new__(Tensor)
     t.data, t.requires_grad, t.name, t.grad, t._node, t._index = array, False, None, None, None, 0
     shared = [x for x, a in zip(tensors, arrays, strict=True) if array is a]  # forward returned its input
-    if not shared and op.view and row.shares_memory(array, arrays[0]):
+    if op.view and not shared and row.shares_memory(array, arrays[0]):
         shared = [tensors[0]]
     t._version = shared[0]._version if shared else Version()
     return t
@@ -192,7 +195,11 @@ def _array_of(value, dtype):
 
 
 class Step(NamedTuple):
-    """One op of a backward pass: gradients of its outputs, and of its inputs."""
+    """One op of a backward pass: gradients of its outputs, and of its inputs.
+
+    The engine goes on adding to these arrays in place; who wants to keep one makes a copy. The gradient of a table
+    of embeddings is a RowGradient (ops/embedding.py), `.dense()` makes an array of it.
+    """
 
     op: type[Op]
     node: Node
@@ -201,42 +208,64 @@ class Step(NamedTuple):
     grads_in: tuple
 
 
-def backward_steps(root: Tensor, grad=None, retain_graph: bool = False) -> Iterator[Step]:
-    """backward(), one op at a time: a Step is yielded after each op's gradients have been handed on."""
+def backward_steps(root: Tensor, grad=None, retain_graph: bool = False, into: Callable | None = None) -> Iterator[Step]:
+    """backward(), one op at a time: a Step is yielded after each op's gradients have been handed on.
+
+    into:  into(tensor, grad, row, fresh) receives the gradients of the leaves, one call per use of a leaf, and adds
+           them up somewhere; it may keep the array if it is `fresh`. Left out, they add up in `tensor.grad`.
+    """
     if not root.requires_grad:
         raise GraphError(
             "backward(): this tensor does not depend on anything that requires a gradient (made inside no_grad(), "
             "detached, or no input has requires_grad=True)"
         )
+    into = into or accumulate
     seed = _seed_gradient(root, grad)
     if root._node is None:
-        _accumulate(root, seed, current_row(), fresh=grad is None)
+        into(root, seed, current_row(), fresh=grad is None)
         return
     waiting: dict[Node, list] = {root._node: [None] * len(root._node.outputs)}  # gradients of outputs, so far
-    waiting[root._node][root._index] = seed
+    waiting[root._node][root._index] = (seed, False)
     nodes = _nodes_newest_first(root._node)
     for node in nodes:
         node.check()  # all of them first: a refused backward leaves every gradient as it was
     for node in nodes:
-        grads_out = waiting.pop(node, None)
-        if grads_out is not None:
+        slots = waiting.pop(node, None)
+        if slots is not None:
+            row, inputs = node.ctx.row, node.inputs
+            grads_out = [None if slot is None else slot[0] for slot in slots]
             for index, ref in node.retained.items():
                 if (kept := ref()) is not None and grads_out[index] is not None:
-                    _accumulate(kept, grads_out[index], node.ctx.row, fresh=False)
-            inputs = node.inputs
+                    accumulate(kept, grads_out[index], row, fresh=False)
             grads_in = node.backward(grads_out)
             for t, g in zip(inputs, grads_in, strict=True):
                 if g is None:
                     continue
+                if isinstance(g, RowGradient):
+                    if t._node is None:
+                        into(t, g, row, fresh=True)
+                        continue
+                    g = g.dense()
+                fresh = node.op.gives_fresh_gradients and not any(
+                    out is not None and row.shares_memory(g, out) for out in grads_out
+                )
                 if t._node is None:
-                    fresh = node.op.gives_fresh_gradients and node.ctx.row.owns_memory(g)
-                    _accumulate(t, g, node.ctx.row, fresh and not any(g is other for other in grads_out))
+                    into(t, g, row, fresh and row.owns_memory(g))
                 else:
                     slots = waiting.setdefault(t._node, [None] * len(t._node.outputs))
-                    slots[t._index] = g if slots[t._index] is None else node.ctx.row.add(slots[t._index], g)
+                    slots[t._index] = (g, fresh) if slots[t._index] is None else _sum(row, slots[t._index], (g, fresh))
             yield Step(node.op, node, inputs, grads_out, grads_in)
         if not retain_graph:
             node.free()
+
+
+def _sum(row, a, b):
+    """Sum of two gradients, each an array and whether it is fresh, held by nobody else; a fresh one is added to."""
+    for (into, fresh), (other, _) in ((a, b), (b, a)):
+        if fresh:
+            row.add_into(into, other)
+            return into, True
+    return row.add(a[0], b[0]), True
 
 
 def _seed_gradient(root: Tensor, grad):
@@ -265,9 +294,12 @@ def _nodes_newest_first(root: Node) -> list[Node]:
     return sorted(found, key=lambda node: node.number, reverse=True)
 
 
-def _accumulate(tensor: Tensor, grad, row, fresh: bool):
-    """tensor.grad += grad"""
-    if tensor.grad is None:
-        tensor.grad = grad if fresh else row.copy(grad)
+def accumulate(tensor: Tensor, grad, row, fresh: bool):
+    """tensor.grad += grad, an array or a RowGradient. If it is the first, a `fresh` array is kept, else a copy."""
+    rows_only = isinstance(grad, RowGradient)
+    if tensor.grad is not None:
+        grad.add_into(tensor.grad) if rows_only else row.add_into(tensor.grad, grad)
+    elif rows_only:
+        tensor.grad = grad.dense()
     else:
-        row.add_into(tensor.grad, grad)
+        tensor.grad = grad if fresh else row.copy(grad)

@@ -54,7 +54,7 @@ THIRD_PARTY = {
     "viz": {"numpy", "matplotlib", "PIL"},  # PIL comes with Matplotlib
     "tokenizers": {"numpy", "regex"},
     "data": {"numpy", "tqdm"},
-    "bench": {"numpy", "torch", "transformers", "threadpoolctl", "scipy", "numba"},
+    "bench": {"numpy", "torch", "transformers", "threadpoolctl", "scipy", "numba", "tqdm"},
 }
 OTHERWISE = {"numpy", "scipy", "threadpoolctl", "safetensors", "tqdm", "matplotlib", "tomli", "numba", "llvmlite"}
 

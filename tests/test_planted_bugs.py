@@ -225,10 +225,10 @@ ENGINE_BUGS = {
         "minigpt.ops.Mul.backward", staticmethod(mul_with_swapped_factors), gradient_of(lambda a, b: a * b, X, 2 * X),
     ),
     "= for += in a leaf used twice": (
-        "minigpt.tensor._accumulate", accumulate_overwriting, gradient_of(lambda x: x.exp() + x.tanh(), X),
+        "minigpt.tensor.accumulate", accumulate_overwriting, gradient_of(lambda x: x.exp() + x.tanh(), X),
     ),
-    "= for += over two batches": ("minigpt.tensor._accumulate", accumulate_overwriting, two_batches_add_up),
-    "two leaves share one gradient array": ("minigpt.tensor._accumulate", accumulate_sharing, no_aliasing),
+    "= for += over two batches": ("minigpt.tensor.accumulate", accumulate_overwriting, two_batches_add_up),
+    "two leaves share one gradient array": ("minigpt.tensor.accumulate", accumulate_sharing, no_aliasing),
     "oldest node first": (
         "minigpt.tensor._nodes_newest_first", lambda root: oldest_first(root), gradient_of(lambda x: (x * x).exp(), X),
     ),

@@ -6,30 +6,32 @@ blocks that were given back before; a block goes back when the last array that u
 `empty` is numpy.empty.
 """
 
+import math
 import threading
 
 import numpy as np
 
 SMALLEST = 16 * 1024  # bytes; below this numpy.empty is as quick
 
+LINE = 64  # bytes of a cache line, and of the widest vectors
+
 WASTE = 8  # a block may be so many times larger than what is asked for
 
 _ACTIVE = threading.local()
 
 
-class _Lease:
+class _Block(np.ndarray):
+    """Bytes that an arena owns. A type of its own, so that NumPy keeps a lease as the base of the arrays on it."""
+
+
+class _Lease(np.ndarray):
     """One block on loan. NumPy keeps it alive as the base of every array and view made from it."""
 
-    __slots__ = ("__array_interface__", "arena", "block")
-
-    def __init__(self, arena, block, shape, dtype):
-        self.arena, self.block = arena, block
-        self.__array_interface__ = {
-            "version": 3, "shape": shape, "typestr": dtype.str, "data": (block.ctypes.data, False)
-        }  # fmt: skip
+    block: _Block
+    home: dict[int, list]
 
     def __del__(self):
-        self.arena._free.setdefault(self.block.nbytes, []).append(self.block)
+        self.home.setdefault(self.block.nbytes, []).append(self.block)
 
 
 class Arena:
@@ -49,9 +51,7 @@ class Arena:
         _ACTIVE.arena = self._before.pop()
 
     def take(self, shape, dtype):
-        nbytes = dtype.itemsize
-        for n in shape:
-            nbytes *= n
+        nbytes = math.prod(shape) * dtype.itemsize
         if nbytes < SMALLEST:
             return np.empty(shape, dtype)
         # A size that had blocks of its own before gets another one; a new one may do with what is there.
@@ -59,14 +59,23 @@ class Arena:
         if blocks:
             block = blocks.pop()
         else:
-            block = np.empty(nbytes, np.uint8)
+            block = _aligned(nbytes).view(_Block)
             self.held += nbytes
-        return np.asarray(_Lease(self, block, shape, dtype))
+        lease = block.view(_Lease)
+        lease.block, lease.home = block, self._free
+        return np.ndarray(shape, dtype, buffer=lease)
 
     def _larger(self, nbytes):
         """Free blocks of the next larger size, so that a shorter text does with the memory of a longer one."""
         sizes = [size for size, blocks in list(self._free.items()) if blocks and nbytes < size <= WASTE * nbytes]
         return self._free[min(sizes)] if sizes else None
+
+
+def _aligned(nbytes):
+    """Bytes that begin on a cache line, so that no vector of a contiguous array lies across two."""
+    memory = np.empty(nbytes + LINE, np.uint8)
+    start = -memory.ctypes.data % LINE
+    return memory[start : start + nbytes]
 
 
 def is_whole_block(x):

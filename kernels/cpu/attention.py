@@ -158,7 +158,7 @@ def attention_backward_v2(
 ):
     """One head; weights and dweights (TILE, Tk) are scratch. The last tile, which sees all keys, comes first."""
     Tq, Tk, D = q.shape[0], k.shape[0], q.shape[1]
-    zero, number = q.dtype.type(0), q.dtype.type
+    zero = q.dtype.type(0)
     beta = 0.0  # the first tile writes dk and dv, the others add
     for start in range((Tq - 1) // TILE * TILE, -1, -TILE):
         stop = min(start + TILE, Tq)
@@ -174,34 +174,30 @@ def attention_backward_v2(
             row, drow = weights[i - start, :end], dweights[i - start, :end]
             if has_mask:
                 _apply_mask(row, mask[i], visible)
-            _weights_row(row, visible, lse[i])
             delta = zero
             for d in range(D):
                 delta += dy[i, d] * y[i, d]
-            if p > 0:
-                _drop(drow, first + i * Tk, key, threshold, factor)
-            _dscores_row(row, drow, delta, number(scale))
-            if p > 0:
-                _drop(row, first + i * Tk, key, threshold, factor)
+            if p == 0:
+                _backward_row(row, drow, visible, lse[i], delta)
+                continue
+            _drop(drow, first + i * Tk, key, threshold, factor)
+            _backward_row(row, drow, visible, lse[i], delta)
+            _drop(row, first + i * Tk, key, threshold, factor)
         gemm(True, False, 1.0, w, dy[start:stop], beta, dv[:end])
-        gemm(False, False, 1.0, dw, k[:end], 0.0, dq[start:stop])
-        gemm(True, False, 1.0, dw, q[start:stop], beta, dk[:end])
+        gemm(False, False, scale, dw, k[:end], 0.0, dq[start:stop])
+        gemm(True, False, scale, dw, q[start:stop], beta, dk[:end])
         beta = 1.0
 
 
 @kernel
-def _weights_row(row, visible, lse):
+def _backward_row(row, drow, visible, lse, delta):
+    """row: scores become weights, e^(scores - lse); drow: their gradient becomes that of the scores."""
     for j in range(visible, row.size):
         row[j] = -np.inf
     for j in range(row.size):
-        row[j] = exp(row[j] - lse)
-
-
-@kernel
-def _dscores_row(weights, dweights, delta, scale):
-    """dweights becomes dscores = weights * (dweights - delta) * scale"""
-    for j in range(weights.size):
-        dweights[j] = weights[j] * (dweights[j] - delta) * scale
+        weight = exp(row[j] - lse)
+        row[j] = weight
+        drow[j] = weight * (drow[j] - delta)
 
 
 # --- all heads of a batch ------------------------------------------------------------------------------------

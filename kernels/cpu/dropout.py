@@ -25,7 +25,20 @@ def keep(n, key, threshold):
 @kernel
 def dropout_v1(x, start, key, threshold, scale, y):
     for i in range(x.size):
-        y[i] = x[i] * scale if keep(np.uint64(start) + np.uint64(i), key, threshold) else x.dtype.type(0)
+        kept = keep(np.uint64(start) + np.uint64(i), key, threshold)
+        y[i] = x[i] * (scale if kept else x.dtype.type(0))
+
+
+@rung("dropout", 2, "the next element's counter is GOLDEN more: one of three multiplications becomes an addition")
+@kernel
+def dropout_v2(x, start, key, threshold, scale, y):
+    zero = x.dtype.type(0)
+    counter = (np.uint64(start) + np.uint64(1)) * GOLDEN + key
+    for i in range(x.size):
+        z = (counter ^ (counter >> S30)) * MIX_1
+        z = (z ^ (z >> S27)) * MIX_2
+        y[i] = x[i] * (scale if ((z ^ (z >> S31)) >> S32) >= threshold else zero)
+        counter += GOLDEN
 
 
 def dropout_forward(x, p, key=0, first_example=0):
@@ -37,5 +50,5 @@ def dropout_forward(x, p, key=0, first_example=0):
     scale = x.dtype.type(0.0 if p == 1.0 else 1.0 / (1.0 - p))
     threshold = np.uint64(round(p * 2**32))
     with np.errstate(over="ignore"):  # without JIT, NumPy warns of the overflow that hashing is made of
-        dropout_v1(x.reshape(-1), first_example * per_example, np.uint64(key), threshold, scale, y.reshape(-1))
+        dropout_v2(x.reshape(-1), first_example * per_example, np.uint64(key), threshold, scale, y.reshape(-1))
     return y

@@ -37,20 +37,36 @@ def kernel(function, fastmath=frozenset(FAST)):
         return numba.njit(**options)(function)
 
 
-def kernel_without_nan(function):
-    """The same for code that may assume there is no NaN."""
-    return kernel(function, FAST | {"nnan"})
+def larger(a, b):
+    """The larger of two floats; of a number and a NaN either.
 
-
-@kernel_without_nan
-def largest(row):
-    """Maximum of a 1-D array. Only this loop may assume that there is no NaN: otherwise LLVM does not vectorise it.
-
-    A NaN in the row may be passed over here; it comes back when the maximum is subtracted from the row.
+    In a kernel one instruction of LLVM, whose reduction over a row is vectorised. Python's max, which has to mind the
+    order of a NaN, is not: 64 elements take 23 ns with it and 4 with this.
     """
+    return max(a, b)
+
+
+@intrinsic
+def _maxnum(typingctx, a, b):
+    def generate(context, builder, signature, args):
+        kind = args[0].type
+        function = builder.module.declare_intrinsic("llvm.maxnum", [kind], ir.FunctionType(kind, [kind, kind]))
+        return builder.call(function, args, fastmath=("nnan", "nsz"))
+
+    return a(a, a), generate
+
+
+@overload(larger, jit_options={"nogil": True})
+def _larger(a, b):
+    return lambda a, b: _maxnum(a, b)
+
+
+@kernel
+def largest(row):
+    """Maximum of a 1-D array. A NaN may be passed over; it comes back when the maximum is subtracted from the row."""
     m = row[0]
     for i in range(row.size):
-        m = max(m, row[i])
+        m = larger(m, row[i])
     return m
 
 

@@ -41,14 +41,13 @@ def matmul_v3(a, b, y):
     tile_k, tile_j = 64, 256
     y[:] = 0
     for k0 in range(0, a.shape[1], tile_k):
-        k1 = min(k0 + tile_k, a.shape[1])
         for j0 in range(0, b.shape[1], tile_j):
-            j1 = min(j0 + tile_j, b.shape[1])
             for i in range(a.shape[0]):
-                for k in range(k0, k1):
-                    aik = a[i, k]
-                    for j in range(j0, j1):
-                        y[i, j] += aik * b[k, j]
+                y_row = y[i, j0 : j0 + tile_j]  # a view each, so that the inner loop counts from 0: no index can be
+                for k in range(k0, min(k0 + tile_k, a.shape[1])):  # negative then, and LLVM vectorises
+                    aik, b_row = a[i, k], b[k, j0 : j0 + tile_j]
+                    for j in range(y_row.size):
+                        y_row[j] += aik * b_row[j]
 
 
 @rung("matmul", 4, "four rows of a at a time: each element of b that is loaded is used four times")
@@ -60,20 +59,23 @@ def matmul_v4(a, b, y):
     for k0 in range(0, a.shape[1], tile_k):
         k1 = min(k0 + tile_k, a.shape[1])
         for j0 in range(0, b.shape[1], tile_j):
-            j1 = min(j0 + tile_j, b.shape[1])
+            j1 = j0 + tile_j
             for i in range(0, rows, 4):
+                y0, y1, y2, y3 = y[i, j0:j1], y[i + 1, j0:j1], y[i + 2, j0:j1], y[i + 3, j0:j1]
                 for k in range(k0, k1):
-                    a0, a1, a2, a3 = a[i, k], a[i + 1, k], a[i + 2, k], a[i + 3, k]
-                    for j in range(j0, j1):
-                        bkj = b[k, j]
-                        y[i, j] += a0 * bkj
-                        y[i + 1, j] += a1 * bkj
-                        y[i + 2, j] += a2 * bkj
-                        y[i + 3, j] += a3 * bkj
+                    a0, a1, a2, a3, b_row = a[i, k], a[i + 1, k], a[i + 2, k], a[i + 3, k], b[k, j0:j1]
+                    for j in range(b_row.size):
+                        bkj = b_row[j]
+                        y0[j] += a0 * bkj
+                        y1[j] += a1 * bkj
+                        y2[j] += a2 * bkj
+                        y3[j] += a3 * bkj
             for i in range(rows, a.shape[0]):
+                y_row = y[i, j0:j1]
                 for k in range(k0, k1):
-                    for j in range(j0, j1):
-                        y[i, j] += a[i, k] * b[k, j]
+                    aik, b_row = a[i, k], b[k, j0:j1]
+                    for j in range(b_row.size):
+                        y_row[j] += aik * b_row[j]
 
 
 @rung("matmul", 5, "BLAS")
@@ -83,8 +85,9 @@ def matmul_v5(a, b, y):
 
 
 def matmul(a, b):
-    shape = (*np.broadcast_shapes(a.shape[:-2], b.shape[:-2]), a.shape[-2], b.shape[-1])
-    return np.matmul(a, b, out=empty(shape, np.result_type(a, b)))
+    stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2]) if a.ndim > 2 or b.ndim > 2 else ()
+    dtype = a.dtype if a.dtype == b.dtype else np.result_type(a, b)
+    return np.matmul(a, b, out=empty((*stack, a.shape[-2], b.shape[-1]), dtype))
 
 
 @kernel

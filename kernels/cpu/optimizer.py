@@ -25,25 +25,26 @@ def adam_v1(p, g, m, v, step, lr, beta1, beta2, eps, weight_decay, decoupled):
 
 @rung("adam_step", 2, "what is the same for all elements is computed once, and in the array's own type")
 @kernel
-def adam_v2(p, g, m, v, keep, coupled, b1, c1, b2, c2, rate, root, eps):
+def adam_v2(p, g, m, v, step, lr, beta1, beta2, eps, weight_decay, decoupled):
+    number = p.dtype.type
+    keep = number(1 - lr * weight_decay if decoupled else 1.0)
+    coupled = number(0.0 if decoupled else weight_decay)
+    b1, c1, b2, c2 = number(beta1), number(1 - beta1), number(beta2), number(1 - beta2)
+    rate, root, e = number(lr / (1 - beta1**step)), number(1 / math.sqrt(1 - beta2**step)), number(eps)
     for i in range(p.size):
         gi = g[i] + coupled * p[i]
         mi = b1 * m[i] + c1 * gi
         vi = b2 * v[i] + c2 * gi * gi
         m[i] = mi
         v[i] = vi
-        p[i] = p[i] * keep - rate * mi / (np.sqrt(vi) * root + eps)
+        p[i] = p[i] * keep - rate * mi / (np.sqrt(vi) * root + e)
 
 
 def adam_step(p, grad, m, v, step, lr, beta1, beta2, eps, weight_decay, decoupled):
-    number = p.dtype.type
-    constants = (
-        1 - lr * weight_decay if decoupled else 1.0, 0.0 if decoupled else weight_decay, beta1, 1 - beta1, beta2,
-        1 - beta2, lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step), eps,
-    )  # fmt: skip
     written = [(a, contiguous(a)) for a in (p, m, v)]
     flat_p, flat_m, flat_v = (work.reshape(-1) for _, work in written)
-    adam_v2(flat_p, contiguous(grad).reshape(-1), flat_m, flat_v, *(number(c) for c in constants))
+    constants = (float(lr), float(beta1), float(beta2), float(eps), float(weight_decay), bool(decoupled))
+    adam_v2(flat_p, contiguous(grad).reshape(-1), flat_m, flat_v, int(step), *constants)
     for array, work in written:
         if work is not array:  # it did not lie in one piece
             array[...] = work

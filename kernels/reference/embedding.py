@@ -8,7 +8,11 @@ def embedding_forward(ids, weight):  # ids (...), weight (V, C) -> (..., C)
 
 
 def embedding_backward(dy, ids, n):  # dy (..., C) -> (V, C)
-    """dweight[ids[i]] += dy[i] for every i"""
     dweight = np.zeros((n, dy.shape[-1]), dy.dtype)
-    np.add.at(dweight, ids.reshape(-1), dy.reshape(-1, dy.shape[-1]))
+    embedding_add_into(dweight, dy, ids)
     return dweight
+
+
+def embedding_add_into(dweight, dy, ids):  # dweight (V, C), dy (..., C)
+    """dweight[ids[i]] += dy[i] for every i, in place"""
+    np.add.at(dweight, ids.reshape(-1), dy.reshape(-1, dy.shape[-1]))

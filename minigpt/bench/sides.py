@@ -17,7 +17,9 @@ from typing import Protocol
 
 import numpy as np
 
+from ..backend import load
 from ..errors import ArgumentError
+from ..training.memory import peak_bytes
 from .shapes import BATCH, bench_config
 
 
@@ -128,26 +130,16 @@ SIDES: dict[str, Callable[[str, int], BenchSide]] = {
 }
 
 
-def peak_bytes() -> int:
-    """Most memory that this process has had at once, as the system counts it; 0 where it cannot tell (Windows)."""
-    try:
-        import resource
-    except ImportError:
-        return 0
-    unit = 1 if sys.platform == "darwin" else 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def main(argv: list[str]) -> None:
     name, shape, threads = argv[0], argv[1], int(argv[2])
     if name not in SIDES:
         raise ArgumentError(f"there is no side {name!r}; there are {', '.join(SIDES)}")
-    if name.startswith("torch"):
-        import torch  # noqa: F401  loaded first, so that its own memory counts as the base
+    if name.startswith("torch"):  # what the libraries themselves take, before there is a model, is the base
+        import torch  # noqa: F401
     else:
-        import scipy.linalg.cython_blas  # noqa: F401
-
         import minigpt.training  # noqa: F401
+
+        load("cpu")
     base = peak_bytes()
     start = time.perf_counter()
     side = SIDES[name](shape, threads)

@@ -61,7 +61,7 @@ def compare(shape: str, peer: str, rounds: int, steps: int, threads: int) -> dic
     finally:
         for side in sides:
             side.close()
-    memory = {side.name: side.peak - side.base for side in sides}
+    memory = {side.name: (side.peak, side.peak - side.base) for side in sides}
     return {"shape": shape, "peer": peer, "threads": threads, "times": times, "memory": memory, "first": sides[0].first}
 
 
@@ -73,7 +73,8 @@ def report(result: dict) -> str:
     flops = step_flops(bench_config(shape), BATCH[shape])
     lines = [f"{shape}, {result['threads']} threads, {len(ratios)} rounds in turn; median milliseconds a step:"]
     for name, values in times.items():
-        memory = f", peak memory above the base {result['memory'][name] / 1e6:.0f} MB" if name != "roofline" else ""
+        peak, above = (n / 1e6 for n in result["memory"][name])
+        memory = f", peak memory {peak:.0f} MB, {above:.0f} of it above the imports" if name != "roofline" else ""
         speed = f"{flops / statistics.median(values) / 1e9:.0f} GFLOP/s"
         lines.append(f"  {name:<14}{statistics.median(values) * 1000:9.1f}   {speed}{memory}")
     lines.append(

@@ -3,10 +3,12 @@
 recipe: train nanoGPT's CPU recipe once per seed and print the mean validation loss.
 train:  time whole training steps beside PyTorch (where it is installed), in turn, and beside the matrix products alone.
 import: time `import minigpt` beside `import numpy`, in turn.
+kernels: time every version of every CPU kernel, with its share of this machine's roofline.
 """
 
 from __future__ import annotations
 
+from ..errors import ArgumentError
 from .common import add_action, add_backend, positive
 
 HELP = "measure the figures that the README states"
@@ -35,9 +37,17 @@ def add_arguments(parser):
     text = "time of `import minigpt` beside `import numpy`, in fresh interpreters"
     start = add_action(actions, "import", text, "minigpt bench import --rounds 15")
     start.add_argument("--rounds", type=positive, default=15, help="pairs of fresh interpreters (default: 15)")
+    text = "every rung of every CPU kernel on one thread, with its share of this machine's roofline"
+    kernels = add_action(actions, "kernels", text, "minigpt bench kernels --kernel matmul gelu")
+    kernels.add_argument("--kernel", nargs="+", metavar="NAME", help="matmul, gelu, gelu_forward … (default: all)")
+    kernels.add_argument("--quick", action="store_true", help="tiny problems, to see everything run; no figures")
+    kernels.add_argument("--write", metavar="PATH", help="put the table between the markers of this file as well")
+    kernels.add_argument("--peer", choices=("torch",), help="instead: the kernels in use beside this peer's")
 
 
 def run(args) -> int:
+    if args.action == "kernels":
+        return run_kernels(args)
     if args.action == "import":
         from ..bench.startup import import_times, summary
 
@@ -55,4 +65,25 @@ def run(args) -> int:
         losses.append(run_recipe(args.data, seed, args.backend, args.steps))
         print(f"seed {seed}: {losses[-1]:.4f} nats/char on the whole validation part", flush=True)
     print(f"mean of {len(losses)}: {sum(losses) / len(losses):.4f} nats/char")
+    return 0
+
+
+def run_kernels(args) -> int:
+    from ..bench.kernels import measure_ladders
+    from ..bench.kernels_peer import compare, peer_report
+    from ..bench.kernels_report import marked_file, report, write_table
+
+    if args.write is not None:
+        if args.kernel or args.quick or args.peer:
+            raise ArgumentError("--write is for the table of all kernels: leave --kernel, --quick and --peer out")
+        marked_file(args.write)  # refused now rather than after a minute
+    if args.peer:
+        print(peer_report(compare(args.kernel, args.quick)))
+        return 0
+    table = report(measure_ladders(args.kernel, args.quick))
+    print(table)
+    if args.quick:
+        print("\nThese problems are tiny: the figures show the cost of a call, not the speed of a kernel.")
+    if args.write is not None:
+        write_table(args.write, table)
     return 0

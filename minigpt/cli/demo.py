@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ..errors import TokenizerError
 from ..training.config import TrainConfig
+from ..training.memory import memory_line
 from .common import add_backend
 
 HELP = "train a small GPT on real text, let it write, see its attention"
@@ -62,6 +63,7 @@ def run(args) -> int:
         return 130
     report = make_report(trainer, corpus.text, baselines)
     print_report(report)
+    print(f"  {memory_line(trainer.memory())}")
     write_results(trainer, report, args)
     return 0
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from ..errors import ConfigError
 from ..models.config import SHAPES
 from ..training.config import TrainConfig
+from ..training.memory import memory_line
 from ..training.progress import how_to_go_on
 from .common import add_dataclass_flags, check_tables, given_flags
 
@@ -59,6 +60,7 @@ def run(args) -> int:
     validation = trainer.history["val_loss"]
     loss = f"validation loss {validation[-1]:.4f} nats per token" if len(validation) else "no validation part"
     print(f"done: {trainer.step_number} steps, {loss}")
+    print(memory_line(trainer.memory()))
     out = str(trainer.config.out)
     print(f"the checkpoint is in {out}; try\n  python -m minigpt generate --model {shlex.quote(out)}")
     return 0

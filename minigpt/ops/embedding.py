@@ -29,7 +29,27 @@ class Embedding(Op):
     @staticmethod
     def backward(ctx, dy):
         (ids,) = ctx.saved
-        return None, ctx.row.embedding_backward(dy, ids, ctx.n)  # (V, C)
+        return None, RowGradient(ctx.row, ids, dy, ctx.n)  # stands for (V, C)
+
+
+class RowGradient:
+    """Gradient of a table (V, C) of which only the rows `ids` were read: dy[i] belongs to row ids[i], the rest is 0.
+
+    A batch reads a few hundred rows of a table of 50,000; only those are touched when this is added to a gradient that
+    is there already. `shape` and `dtype` are those of the whole.
+    """
+
+    def __init__(self, row, ids, dy, n):  # ids (...), dy (..., C)
+        self.row, self.ids, self.dy = row, ids, dy
+        self.shape, self.dtype = (n, dy.shape[-1]), dy.dtype
+
+    def dense(self):
+        """The whole gradient as an array (V, C)."""
+        return self.row.embedding_backward(self.dy, self.ids, self.shape[0])
+
+    def add_into(self, grad):
+        """grad[ids[i]] += dy[i] for every i, in place."""
+        self.row.embedding_add_into(grad, self.dy, self.ids)
 
 
 def check_ids(name: str, ids, n: int, ignore: int | None = None):

@@ -78,15 +78,15 @@ class Optimizer:
 
     def step(self):
         """Move every parameter that has a gradient, in place; a graph that still needs the old values is told so."""
-        for update in self.updates():
+        for _, update in self.updates():
             update()
 
-    def updates(self) -> list[Callable[[], None]]:
-        """The same step as one call per parameter; they touch different arrays, so threads may share them out."""
+    def updates(self) -> list[tuple[Tensor, Callable[[], None]]]:
+        """The same step as (parameter, call) pairs; they touch different arrays, so threads may share them out."""
         self.steps += 1
         pairs = [(p, group) for group in self.groups for p in group["params"]]
         return [
-            partial(self._move, p, self.state.setdefault(number, {}), group)
+            (p, partial(self._move, p, self.state.setdefault(number, {}), group))
             for number, (p, group) in enumerate(pairs)
             if p.grad is not None
         ]

@@ -26,6 +26,7 @@ from . import checkpoint
 from .config import TrainConfig
 from .evaluate import evaluate
 from .interrupt import StopRequest
+from .memory import peak_bytes
 from .progress import Progress
 from .workers import ThreadSettings, Workers, usable_cores
 
@@ -97,8 +98,8 @@ class Trainer:
                 raise NumericsError(
                     f"step {self.step_number + 1}: the loss is {loss}; a lower learning rate usually helps"
                 )
-            norm = self.workers.combine(1.0 / count)  # of the mean gradient
-            factor = clip_factor(norm, config.grad_clip or math.inf)
+            mean = 1.0 / count  # turns sums into means
+            factor = mean * clip_factor(mean * self.workers.norm(), config.grad_clip or math.inf)
             lr = cosine_warmup(self.step_number, config.warmup, config.steps, config.lr, config.min_lr)
             self.optimizer.lr = lr
             self.workers.step(self.optimizer, factor)
@@ -141,6 +142,11 @@ class Trainer:
                     self.save()
                 progress.interrupted()
         return self.history
+
+    def memory(self) -> dict[str, int]:
+        """Bytes so far: "peak", the most that the whole process has had in RAM at once (0 if the system does not tell),
+        and "held", what the workers keep for activations and gradients (0 on rows that do not use memory again)."""
+        return {"peak": peak_bytes(), "held": self.workers.held_bytes()}
 
     def save(self, folder=None) -> None:
         """Write a checkpoint, from which Trainer.resume goes on bit for bit, into `folder` or config.out."""

@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import copy
 import importlib
+import itertools
 import math
 import os
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-
-import numpy as np
+from itertools import pairwise
 
 from ..backend import current_row
 from ..nn import Module, Parameter
 from ..randomness import dropout_keys
-from ..tensor import no_grad
+from ..tensor import accumulate, backward_steps, no_grad
 
 
 def replica(model: Module) -> Module:
@@ -40,6 +41,48 @@ def replica(model: Module) -> Module:
         return twin
 
     return twin_of(model)
+
+
+class GradientSum:
+    """Gradients of several replicas added into the model's as they come, in one order whoever is first.
+
+    Each use of a parameter gives one contribution per worker. The worker whose contribution is the last of the team's
+    adds them all up, in the order of the workers' numbers; the memory of the others is free again at once.
+    """
+
+    def __init__(self, parameters: list, members: list[int]):
+        self.parameters, self.members = parameters, members
+        self._locks = [threading.Lock() for _ in parameters]
+        self._given: dict[tuple[int, int], dict[int, tuple]] = {}  # (parameter, use) -> worker -> its gradient
+
+    def collector(self, worker: int, parameters: list):
+        """The function that takes the gradients of this worker's replica, for backward_steps(into=…)."""
+        numbers = {id(p): number for number, p in enumerate(parameters)}
+        uses = [0] * len(parameters)
+
+        def take(tensor, grad, row, fresh):
+            number = numbers.get(id(tensor))
+            if number is None:  # a leaf that is no parameter of the model
+                return accumulate(tensor, grad, row, fresh)
+            key = (number, uses[number])
+            uses[number] += 1
+            with self._locks[number]:  # until it is added: the next use of this parameter comes after this one
+                given = self._given.setdefault(key, {})
+                given[worker] = (grad, row, fresh)
+                if len(given) == len(self.members):
+                    self._add(key)
+
+        return take
+
+    def finish(self):
+        """Add what not all have given, which happens where a model does not do the same for each example."""
+        for key in sorted(self._given):
+            self._add(key)
+
+    def _add(self, key):
+        given = self._given.pop(key)
+        for worker in sorted(given):
+            accumulate(self.parameters[key[0]], *given[worker])
 
 
 class Workers:
@@ -72,15 +115,20 @@ class Workers:
         return [first, *(future.result() for future in others)]
 
     def backward(self, batch: dict, seed: int, step: int, first_example: int) -> tuple[float, int]:
-        """Add the gradients of the summed loss of a batch to the replicas' `.grad`; returns (sum of losses, count)."""
+        """Add the gradients of the summed loss of a batch to the model's `.grad`; returns (sum of losses, count)."""
+        members = [i for i, (start, stop) in enumerate(self._bounds(batch)) if stop > start]
+        total = GradientSum(self.parameters[0], members)
 
         def shard(i, part, start):
             with dropout_keys(seed, step, first_example=first_example + start):
                 loss, count = self.replicas[i].loss_sum(**part)
-            loss.backward()
+            for _ in backward_steps(loss, into=total.collector(i, self.parameters[i])):
+                pass  # each step is one op
             return loss.item(), count
 
-        return self._sum_over_shards(batch, shard)
+        outcome = self._sum_over_shards(batch, shard)
+        total.finish()
+        return outcome
 
     def loss_sum(self, **batch) -> tuple[float, int]:
         """(sum of losses, count) of a batch, without gradients."""
@@ -94,11 +142,10 @@ class Workers:
 
     def _sum_over_shards(self, batch, shard):
         self._follow()
-        size = len(next(iter(batch.values())))
-        bounds = np.linspace(0, size, self.count + 1).astype(int)
+        bounds = self._bounds(batch)
 
         def task(i):
-            start, stop = int(bounds[i]), int(bounds[i + 1])
+            start, stop = bounds[i]
             if start == stop:
                 return 0.0, 0
             return shard(i, {name: array[start:stop] for name, array in batch.items()}, start)
@@ -106,40 +153,44 @@ class Workers:
         losses, counts = zip(*self.each(task), strict=True)
         return sum(losses), sum(counts)
 
-    def combine(self, factor: float) -> float:
-        """Add the replicas' gradients into the model's, replica after replica, times factor; returns their norm."""
+    def _bounds(self, batch) -> list[tuple[int, int]]:
+        """(start, stop) of each worker's examples."""
+        size = len(next(iter(batch.values())))
+        bounds = [size * i // self.count for i in range(self.count + 1)]
+        return list(pairwise(bounds))
+
+    def norm(self) -> float:
+        """The common norm of the gradients as they are."""
         row = current_row()
-        squares = [0.0] * len(self.parameters[0])
-
-        def some(i):
-            for number in range(i, len(squares), self.count):
-                p, *twins = (parameters[number] for parameters in self.parameters)
-                for twin in twins:
-                    if p.grad is None:
-                        p.grad = twin.grad
-                    elif twin.grad is not None:
-                        row.add_into(p.grad, twin.grad)
-                    twin.grad = None
-                if p.grad is not None:
-                    row.scale_into(p.grad, factor)
-                    squares[number] = row.squared_norm(p.grad)
-
-        self.each(some)
-        return math.sqrt(math.fsum(squares))
+        shares = self._shares([p for p in self.parameters[0] if p.grad is not None], lambda p: p.size)
+        squares = self.each(lambda i: [row.squared_norm(p.grad) for p in shares[i]])
+        return math.sqrt(math.fsum(itertools.chain.from_iterable(squares)))
 
     def step(self, optimizer, factor: float):
-        """One optimizer step on gradients times factor, the parameters shared out over the threads."""
+        """Gradients times factor, then one optimizer step."""
         row = current_row()
-        updates = optimizer.updates()
-        if factor != 1.0:
-            grads = [p.grad for p in self.parameters[0] if p.grad is not None]
-            self.each(lambda i: [row.scale_into(g, factor) for g in grads[i :: self.count]])
-        self.each(lambda i: [update() for update in updates[i :: self.count]])
+        shares = self._shares(optimizer.updates(), lambda update: update[0].size)
+
+        def some(i):
+            for p, update in shares[i]:
+                row.scale_into(p.grad, factor)
+                update()
+
+        self.each(some)
+
+    def _shares(self, items, size) -> list[list]:
+        """Items for each worker, about the same sum of sizes: the largest first, each to who has least."""
+        shares: list[list] = [[] for _ in range(self.count)]
+        loads = [0] * self.count
+        for item in sorted(items, key=size, reverse=True):
+            least = loads.index(min(loads))
+            shares[least].append(item)
+            loads[least] += size(item)
+        return shares
 
     def zero_grad(self):
-        for parameters in self.parameters:
-            for p in parameters:
-                p.grad = None
+        for p in self.parameters[0]:
+            p.grad = None
 
     def held_bytes(self) -> int:
         """Memory that the arenas hold for activations and gradients."""

@@ -227,3 +227,14 @@ def test_other_commands(tmp_path, refused, text):
         with pytest.raises(SystemExit) as stopped:  # argparse's own refusal, with the usage
             main(argv)
         assert stopped.value.code == 2
+
+
+def test_bench_kernels(tmp_path, refused):
+    page = tmp_path / "page.md"
+    page.write_text("no markers here", encoding="utf-8")
+    assert "there is no kernel 'softmaxx'; there are adam_step" in refused("bench", "kernels", "--kernel", "softmaxx")
+    assert "needs the line <!-- table: begin --> once" in refused("bench", "kernels", "--write", page)
+    for path in (tmp_path / "none.md", tmp_path, ""):
+        assert "cannot read" in refused("bench", "kernels", "--write", path)
+    for more in (["--quick"], ["--kernel", "gelu"], ["--peer", "torch"]):
+        assert "table of all kernels" in refused("bench", "kernels", "--write", page, *more)

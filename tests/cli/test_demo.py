@@ -102,6 +102,7 @@ def test_what_it_prints(demo, report):
     _, out, err = demo
     for name, loss in report["nats_per_char"].items():
         assert any(name in line and f"{loss:.3f}" in line for line in out.splitlines()), name
+    assert "\n  peak memory " in out
     assert f"{len(TEXT):,} characters" in err
     assert "3/3" in err
     assert "val=" in err

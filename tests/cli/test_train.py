@@ -38,6 +38,7 @@ def test_train_says_what_it_did_and_what_comes_next(tmp_path, text, capsys):
     printed, noted = capsys.readouterr()
     loss = Trainer.resume(out).history["val_loss"][-1]
     assert f"3 steps, validation loss {loss:.4f} nats per token" in printed
+    assert "\npeak memory " in printed
     assert f"python -m minigpt generate --model {out}" in printed
     assert f"{len(TEXT):,} characters, {len(set(TEXT))} distinct" in noted
 

@@ -50,3 +50,23 @@ def test_wrong_ids(ids, message):
 def test_the_table_has_two_axes():
     with pytest.raises(mg.ShapeError, match=r"weight has shape \(3,\), needs two axes"):
         F.embedding([0], np.ones(3))
+
+
+@pytest.mark.parametrize("row", ["numpy", "cpu"])
+def test_rows_are_added_to_a_gradient_that_is_there(row, rng):
+    """A table that is read and multiplied with, as GPT's tied head is: in one pass, over two, and as no leaf."""
+    start = rng.normal(size=(4, 3))
+    ids = np.array([1, 3, 1])
+    with mg.use(row):
+        w = mg.Tensor(start, requires_grad=True)
+        for times in (1, 2):
+            (F.linear(F.embedding(ids, w), w, transposed=True)).sum().backward()
+            whole = np.ones((3, 4)).T @ start[ids]  # of the head
+            np.add.at(whole, ids, np.ones((3, 4)) @ start)  # of the rows that were read
+            np.testing.assert_allclose(w.grad, times * whole, rtol=1e-12)
+        inner = mg.Tensor(start, requires_grad=True)
+        table = inner * 2.0
+        (F.embedding(ids, table) * 3.0 + F.embedding(ids, table)).sum().backward()
+        expected = np.zeros((4, 3))
+        np.add.at(expected, ids, 8.0)
+        np.testing.assert_array_equal(inner.grad, expected)

@@ -242,7 +242,7 @@ LADDER_TESTS = {
     "adam_step": (run_adam, reference_adam, adam_inputs),
     "squared_norm": (lambda step, x: (np.float64(step.function(x)),),
                      lambda x: np.float64(reference.reduce.squared_norm(x)), lambda rng, dtype: (
-                         (floats(rng, dtype, n),) for n in (0, 1, 7, 1003))),
+                         (floats(rng, dtype, n),) for n in (0, 1, 7, 255, 256, 257, 1003))),  # a block is 256
 }  # fmt: skip
 
 

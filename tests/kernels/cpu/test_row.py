@@ -68,7 +68,7 @@ def calls(rng, dtype, rows=N, batch=B):
 
 
 NAMES = sorted(calls(np.random.default_rng(0), np.float32))
-ELSEWHERE = {"arena", "owns_memory", "zeros", "adam_step"}
+ELSEWHERE = {"arena", "owns_memory", "zeros", "adam_step", "embedding_add_into"}
 
 
 def test_every_function_is_called_here():
@@ -225,6 +225,17 @@ def test_adam_on_a_single_number(agree):
     CPU.adam_step(*ours, 1, 0.1, 0.9, 0.99, 1e-8, 0.2, True)
     NUMPY.adam_step(*reference, 1, 0.1, 0.9, 0.99, 1e-8, 0.2, True)
     agree(tuple(ours), tuple(reference))
+
+
+@pytest.mark.parametrize("layout", ["contiguous", "Fortran", "strided", "backwards"])
+def test_rows_are_added_wherever_they_lie(layout, dtype, agree, rng):
+    table, dy = rng.normal(size=(5, 3)).astype(dtype), rng.normal(size=(2, 4, 3)).astype(dtype)
+    ids = np.array([[4, 0, 4, 4], [1, 0, 4, 1]])
+    ours, reference = (LAYOUTS[layout](table.copy()) for _ in range(2))
+    CPU.embedding_add_into(ours, LAYOUTS[layout](dy), ids)
+    NUMPY.embedding_add_into(reference, dy, ids)
+    agree(ours, reference)
+    assert (ours[[2, 3]] == table[[2, 3]]).all()
 
 
 def test_zeros():

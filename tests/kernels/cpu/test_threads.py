@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 import minigpt as mg
+from minigpt.backend import current_row
 from minigpt.data import TokenData
 from minigpt.models import GPT, GPTConfig
 from minigpt.training import TrainConfig, Trainer
-from minigpt.training.workers import Workers
+from minigpt.training.workers import GradientSum, Workers
 
 V, T = 11, 8
 
@@ -39,8 +40,8 @@ def gradients(workers, batch, model=None):
         team = Workers(model, workers)
         team.zero_grad()
         total, count = team.backward(batch, seed=1, step=2, first_example=3)
-        norm = team.combine(1 / count)
-    return total / count, norm, {name: p.grad for name, p in model.named_parameters()}
+        norm = team.norm() / count
+    return total / count, norm, {name: p.grad / count for name, p in model.named_parameters()}
 
 
 @pytest.mark.parametrize("row", ["cpu", "numpy"])
@@ -105,21 +106,48 @@ def test_who_finishes_first_changes_nothing(rng):
             np.testing.assert_array_equal(g, results[0][2][name])
 
 
-def test_gradients_are_added_in_the_order_of_the_replicas():
+@pytest.mark.parametrize("arrival", list(itertools.permutations(range(3))))
+def test_gradients_are_added_in_the_order_of_the_workers(arrival):
+    values = (1e8, -1e8, 1.0)  # any other order of adding gives 0
     with mg.use("cpu"):
         team = Workers(tiny(), 3)
-        for parameters, value in zip(team.parameters, (1e8, -1e8, 1.0), strict=True):
-            for p in parameters:
-                p.grad = np.full(p.shape, value, np.float32)
-        team.combine(1.0)
-        assert all((p.grad == 1).all() for p in team.parameters[0])  # any other order gives 0
+        total = GradientSum(team.parameters[0], [0, 1, 2])
+        takers = [total.collector(i, team.parameters[i]) for i in range(3)]
+        for worker in arrival:
+            for p in team.parameters[worker]:
+                takers[worker](p, np.full(p.shape, values[worker], np.float32), current_row(), fresh=True)
+        assert all((p.grad == 1).all() for p in team.parameters[0])
         assert all(p.grad is None for twins in team.parameters[1:] for p in twins)
-        for present in itertools.product([False, True], repeat=3):  # shards that had nothing to add
-            for parameters, here in zip(team.parameters, present, strict=True):
-                for p in parameters:
-                    p.grad = np.full(p.shape, 2.0, np.float32) if here else None
-            norm = team.combine(0.5)
-            expected = float(sum(present))
-            for p in team.parameters[0]:
-                assert (p.grad is None) if expected == 0 else (p.grad == expected).all()
-            assert norm == pytest.approx(expected * team.model.num_parameters() ** 0.5)
+        assert team.norm() == pytest.approx(team.model.num_parameters() ** 0.5)
+
+
+@pytest.mark.parametrize("present", list(itertools.product([False, True], repeat=3)))
+def test_gradients_that_only_some_workers_have_are_added_at_the_end(present):
+    with mg.use("cpu"):
+        team = Workers(tiny(), 3)
+        total = GradientSum(team.parameters[0], [0, 1, 2])
+        for worker in (2, 0, 1):
+            take = total.collector(worker, team.parameters[worker])
+            for p in team.parameters[worker] if present[worker] else []:
+                take(p, np.full(p.shape, 2.0, np.float32), current_row(), fresh=True)
+        total.finish()
+        expected = 2.0 * sum(present)
+        for p in team.parameters[0]:
+            assert (p.grad is None) if expected == 0 else (p.grad == expected).all()
+
+
+def test_a_second_use_of_a_parameter_is_added_after_the_first_of_all_workers():
+    with mg.use("cpu"):
+        team = Workers(tiny(), 2)
+        total = GradientSum(team.parameters[0], [0, 1])
+        takers = [total.collector(i, team.parameters[i]) for i in range(2)]
+        p, twin = team.parameters[0][0], team.parameters[1][0]
+
+        def give(worker, tensor, value):
+            takers[worker](tensor, np.full(p.shape, value, np.float32), current_row(), fresh=True)
+
+        give(0, p, 1e8)
+        give(0, p, 1.0)  # this worker is ahead
+        give(1, twin, -1e8)
+        give(1, twin, 2.0)
+        assert (p.grad == 3).all()  # (1e8 - 1e8) + (1 + 2)

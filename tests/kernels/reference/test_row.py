@@ -95,7 +95,7 @@ DEVICE = {
     "copy",
     "arena",
 }
-IN_PLACE = {"assign", "add_into", "scale_into", "adam_step", "sgd_step"}
+IN_PLACE = {"assign", "add_into", "scale_into", "embedding_add_into", "adam_step", "sgd_step"}
 VIEWS = {"reshape", "permute", "broadcast_to", "slice_forward"}
 
 
