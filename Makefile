@@ -20,8 +20,10 @@ help:
 demo: $(VENV)/.installed
 	$(BIN)/python -m minigpt demo
 
+# kernels run on a simulated card in a process of their own, since the simulator takes the place of the real one
 test: $(VENV)/.installed-test
 	$(BIN)/python -m pytest -q
+	MINIGPT_CUDA_SIMULATOR=1 $(BIN)/python -m pytest -q tests/kernels/cuda/simulated
 
 check: $(VENV)/.installed-check
 	$(BIN)/python -m ruff format --check .

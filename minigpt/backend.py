@@ -12,149 +12,21 @@ This is the only file of minigpt that imports `kernels`.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.util
 import itertools
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from dataclasses import fields, replace
+from typing import ClassVar
 
 import numpy as np
 
+from .cuda_state import cuda_state, simulated
 from .errors import ArgumentError, BackendError, ShapeError
-
-Function = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Row:
-    """The functions of one device. Shapes and formulas stand in `kernels/reference/`, in the file named on the left."""
-
-    name: str
-
-    # device: making and moving arrays, writing into them
-    is_array: Function
-    from_host: Function
-    to_host: Function
-    owns_memory: Function
-    shares_memory: Function
-    arena: Function
-    zeros: Function
-    full: Function
-    astype: Function
-    copy: Function
-    assign: Function
-    add_into: Function
-    scale_into: Function
-
-    # elementwise
-    add: Function
-    subtract: Function
-    multiply: Function
-    divide: Function
-    negative: Function
-    absolute: Function
-    sign: Function
-    exp: Function
-    log: Function
-    sqrt: Function
-    compare: Function
-    where: Function
-    power: Function
-    power_backward: Function
-    power_backward_exponent: Function
-
-    # activation
-    tanh_forward: Function
-    tanh_backward: Function
-    sigmoid_forward: Function
-    sigmoid_backward: Function
-    relu_forward: Function
-    relu_backward: Function
-    gelu_forward: Function
-    gelu_backward: Function
-
-    # reduce
-    sum: Function
-    max: Function
-    max_backward: Function
-    var: Function
-    var_backward: Function
-    squared_norm: Function
-
-    # shape
-    reshape: Function
-    permute: Function
-    broadcast_to: Function
-    concatenate: Function
-    slice_forward: Function
-    slice_backward: Function
-    gather: Function
-    scatter_add: Function
-
-    # matmul, and what is fused to it
-    matmul: Function
-    linear_forward: Function
-    linear_backward: Function
-    linear_gelu_forward: Function
-    linear_gelu_backward: Function
-    bias_residual_forward: Function
-    bias_residual_backward: Function
-
-    # softmax
-    softmax_forward: Function
-    softmax_backward: Function
-    log_softmax_forward: Function
-    log_softmax_backward: Function
-
-    # attention, on q, k, v (B, H, T, D) and on packed qkv (B, T, 3C)
-    attention_forward: Function
-    attention_backward: Function
-    attention_qkv_forward: Function
-    attention_qkv_backward: Function
-
-    # layernorm, embedding, cross_entropy, dropout, lstm
-    layernorm_forward: Function
-    layernorm_backward: Function
-    embedding_forward: Function
-    embedding_backward: Function
-    embedding_add_into: Function
-    cross_entropy_forward: Function
-    cross_entropy_backward: Function
-    dropout_forward: Function
-    lstm_cell_forward: Function
-    lstm_cell_backward: Function
-
-    # optimizer: in place
-    adam_step: Function
-    sgd_step: Function
-
-    def __repr__(self):
-        return f"<row {self.name!r} of the kernel table>"
-
-
-def row_from_modules(name, modules, inherit: Row | None = None) -> Row:
-    """Collect the functions of `modules` by name; what they lack comes from `inherit`, or raises when called."""
-    found = {field.name: getattr(inherit, field.name) for field in fields(Row)} if inherit else {}
-    for field, module in itertools.product(fields(Row), modules):
-        function = getattr(module, field.name, None)
-        if getattr(function, "__module__", None) == module.__name__:  # not what the module only imports
-            found[field.name] = function
-    for field in fields(Row):
-        found.setdefault(field.name, _missing(name, field.name))
-    return Row(**{**found, "name": name})
-
-
-def _missing(row_name, function_name):
-    def missing(*args, **kwargs):
-        raise BackendError(
-            f"the {row_name!r} row has no {function_name}; use mg.use('numpy') for this, "
-            f"or add the function to kernels/{row_name}/"
-        )
-
-    return missing
+from .row import Row, row_from_modules
 
 
 def _kernels(subpackage):
@@ -176,7 +48,25 @@ def _load_cpu() -> Row:
     return row_from_modules("cpu", _kernels("cpu").MODULES, inherit=load("numpy"))
 
 
-LOADERS: dict[str, Callable[[], Row]] = {"numpy": _load_numpy, "cpu": _load_cpu}
+def _load_cuda() -> Row:
+    row = row_from_modules("cuda", _kernels("cuda").MODULES)
+    DeviceError = _kernels("cuda.errors").DeviceError
+
+    def explained(function):
+        @functools.wraps(function)
+        def call(*args, **kwargs):
+            try:
+                return function(*args, **kwargs)
+            except DeviceError as error:  # out of memory, a fault in a kernel: one of our kinds of errors
+                raise BackendError(str(error)) from error
+
+        return call
+
+    functions = {field.name: getattr(row, field.name) for field in fields(Row) if field.name not in ("name", "arena")}
+    return replace(row, **{name: explained(function) for name, function in functions.items()})
+
+
+LOADERS: dict[str, Callable[[], Row]] = {"numpy": _load_numpy, "cpu": _load_cpu, "cuda": _load_cuda}
 _LOADED: dict[str, Row] = {}
 
 
@@ -199,11 +89,34 @@ def ladders() -> dict[str, list]:
     return _kernels("cpu.ladder").LADDERS
 
 
+def trace_kernel(kernel, grid, block, *arguments) -> dict:
+    """Run a CUDA kernel on the simulated card and note which thread reads and writes what; for mg.viz.KernelThreads.
+
+    kernel: its name, as "layernorm_v1", or the kernel itself; arguments: its own, arrays as NumPy arrays of any shape.
+    The result is described in kernels/cuda/trace.py. Raises BackendError if the cuda row does not run on the simulator.
+    """
+    if not simulated() or not _kernels("cuda.machine").SIMULATED:
+        raise BackendError(
+            "only the simulated card notes which thread touches what, and it has to be chosen before the cuda row is "
+            "loaded: start Python with MINIGPT_CUDA_SIMULATOR=1 in the environment, or begin a notebook with "
+            'import os; os.environ["MINIGPT_CUDA_SIMULATOR"] = "1"'
+        )
+    if importlib.util.find_spec("greenlet") is None:
+        raise BackendError("the simulated card needs greenlet: python -m pip install greenlet")
+    _kernels("cuda")  # importing the kernels is what gives them their names
+    try:
+        return _kernels("cuda.trace").trace(kernel, grid, block, *arguments)
+    except (LookupError, TypeError, ValueError) as error:  # IndexError too: a kernel that reaches outside of an array
+        raise ArgumentError(f"trace_kernel: {error}") from error
+    except RuntimeError as error:
+        raise BackendError(f"trace_kernel: {error}") from error
+
+
 def backends() -> dict[str, bool | str]:
     """Each row's name with True, or with the reason why it cannot be used here."""
     lacking = [name for name in ("numba", "scipy") if importlib.util.find_spec(name) is None]
     cpu = f"it needs {' and '.join(lacking)}: python -m pip install {' '.join(lacking)}" if lacking else True
-    return {"numpy": True, "cpu": cpu, "cuda": "the CUDA kernels are not part of this version"}
+    return {"numpy": True, "cpu": cpu, "cuda": cuda_state()}
 
 
 def _usable():
@@ -246,6 +159,13 @@ def current_row() -> Row:
     return local[-1] if local else load(_Process.name)
 
 
+def row_of(array) -> Row | None:
+    """The loaded row on whose device an array lies; None for a NumPy array, which lies where all rows can reach it."""
+    if isinstance(array, np.ndarray):
+        return None
+    return next((row for row in _LOADED.values() if row.is_array(array)), None)
+
+
 def as_array(data):
     """Data as an array of the current row. Lists and Python numbers become float32, int64 or bool.
 
@@ -254,7 +174,7 @@ def as_array(data):
     an array of another device.
     """
     row = current_row()
-    if not isinstance(data, np.ndarray) and row.is_array(data):
+    if row_of(data) is not None:
         return data
     if hasattr(data, "__cuda_array_interface__"):
         raise BackendError(f"got an array on a CUDA device, the current row is {row.name!r}; see mg.use('cuda')")

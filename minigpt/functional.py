@@ -32,12 +32,12 @@ def _bool_array(mask):
 # --- layers ---------------------------------------------------------------------------------------------
 
 
-def linear(x, weight, bias=None, transposed=False) -> Tensor:
-    """y = x @ weight + bias. x (..., in), weight (in, out), bias (out,) -> (..., out)
+def linear(x, weight, bias=None, residual=None, transposed=False) -> Tensor:
+    """y = x @ weight + bias + residual. x (..., in), weight (in, out), bias (out,), residual (..., out) -> (..., out)
 
-    transposed: weight is (out, in), and y = x @ weight^T + bias
+    transposed: weight is (out, in), and y = x @ weight^T + bias + residual
     """
-    return ops.Linear.apply(x, weight, bias, transposed=transposed)
+    return ops.Linear.apply(x, weight, bias, residual, transposed=transposed)
 
 
 def linear_gelu(x, weight, bias=None) -> Tensor:

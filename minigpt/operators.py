@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from . import ops
-from .backend import as_array, current_row
+from .backend import as_array, current_row, row_of
 from .errors import ArgumentError, GraphError, ShapeError
 from .ops.broadcast import normalize_axis, result_dtype
 from .ops.shape import check_index, is_advanced
@@ -57,7 +57,9 @@ class Operators:
 
     def numpy(self) -> np.ndarray:
         """The values as a NumPy array: the array itself on the host, a copy from a device."""
-        return self.data if isinstance(self.data, np.ndarray) else current_row().to_host(self.data)
+        return (
+            self.data if isinstance(self.data, np.ndarray) else (row_of(self.data) or current_row()).to_host(self.data)
+        )
 
     def __array__(self, dtype=None, copy=None):
         if self.requires_grad:

@@ -54,7 +54,7 @@ class Node:
     def __init__(self, op: type[Op], ctx: Context, inputs: tuple, outputs: tuple):
         self.op, self.ctx, self.inputs = op, ctx, inputs
         self.number = next(_NODE_NUMBERS)
-        self.outputs = [(t.shape, t.dtype) for t in outputs]
+        self.outputs = [(t.data.shape, t.data.dtype) for t in outputs]
         self.retained: dict[int, weakref.ref] = {}  # outputs that asked to keep their gradient
         self.freed = False
         # (input, version of its memory, writes so far, what it is called in errors); None for an output, which must
@@ -86,7 +86,10 @@ class Node:
 
     def _needs(self, array) -> bool:
         """Whether forward saved this memory for backward."""
-        return any(saved is not None and self.ctx.row.shares_memory(array, saved) for saved in self.ctx.saved)
+        for saved in self.ctx.saved:
+            if saved is not None and (saved is array or self.ctx.row.shares_memory(array, saved)):
+                return True
+        return False
 
     def backward(self, grads_out: list) -> tuple:
         """The op's backward, with what went in and what comes out checked."""
@@ -101,13 +104,13 @@ class Node:
                 "it must return one per input, None where there is none"
             )
         return tuple(
-            self._checked(i, t, g) if t is not None and t.requires_grad else None
-            for i, (t, g) in enumerate(zip(self.inputs, grads, strict=True))
+            [
+                self._checked(i, t, g) if g is not None and t is not None and t.requires_grad else None
+                for i, (t, g) in enumerate(zip(self.inputs, grads, strict=True))
+            ]
         )
 
     def _checked(self, i, tensor, grad):
-        if grad is None:
-            return None
         if isinstance(grad, np.generic):  # a NumPy function on a 0-d array
             grad = self.ctx.row.from_host(np.asarray(grad))
         rows_only = isinstance(grad, RowGradient)
@@ -115,7 +118,7 @@ class Node:
             raise GraphError(
                 f"{self.op.__name__}.backward must return arrays, for input {i} it returned a {type(grad).__name__}"
             )
-        if grad.shape != tensor.shape:
+        if grad.shape != tensor.data.shape:
             raise ShapeError(
                 f"{self.op.__name__}.backward: the gradient of input {i} has shape {grad.shape}, the input itself "
                 f"{tensor.shape}; if the input was broadcast, sum over the repeated axes"

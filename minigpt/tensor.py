@@ -9,22 +9,23 @@ of backward().
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from .backend import as_array, current_row
+from .backend import as_array, current_row, row_of
+from .backpropagation import Step, accumulate, backward_steps
 from .display import describe
 from .errors import ArgumentError, BackendError, GraphError, ShapeError
 from .observe import OBSERVERS, observed
 from .operators import Operators, index_key
-from .ops.embedding import RowGradient
 from .ops.op import Context, Op
 from .ops.shape import check_index
 from .tape import Node, Version, no_grad, recording
 
-__all__ = ["Op", "Step", "Tensor", "apply", "backward_steps", "no_grad"]
+FLOAT32 = np.dtype(np.float32)
+
+__all__ = ["Op", "Step", "Tensor", "accumulate", "apply", "backward_steps", "no_grad"]
 
 
 class Tensor(Operators):
@@ -98,7 +99,8 @@ class Tensor(Operators):
         retain_graph:  keep what forward saved, so that backward can run again
         Raises:        GraphError (no graph, freed graph, overwritten array, not a single number), ShapeError
         """
-        for _ in backward_steps(self, grad, retain_graph):
+        given = None if grad is None else _array_of(grad, self.dtype)
+        for _ in backward_steps(self, given, retain_graph):
             pass  # each step is one op; mg.debug looks at them, here they only have to happen
 
     def __repr__(self):
@@ -120,27 +122,29 @@ def apply(op: type[Op], *inputs, **settings):
     """
     if op.forward is Op.forward:
         raise GraphError(f"{op.__name__} has no forward(ctx, *arrays)")
-    tensors = tuple(x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs)
+    tensors = tuple([x if x is None or isinstance(x, Tensor) else Tensor(x) for x in inputs])
     if OBSERVERS.get():
         return observed("around_op", lambda: apply(op, *tensors, **settings), op, tensors, settings, inside=False)
     row = current_row()
     arrays: list = [None if t is None else t.data for t in tensors]
-    for i, a in enumerate(arrays):
+    for a in arrays:
         if a is not None and not row.is_array(a):
-            raise BackendError(
-                f"{op.__name__}: input {i} lies on another device than the {row.name!r} row works on; "
-                "move it with .to(...) or choose the row with mg.use(...)"
-            )
+            row, arrays = _on_one_device(op, row, tensors, arrays)
+            break
     if op.float_inputs:
         arrays[: op.float_inputs] = _common_floats(row, arrays[: op.float_inputs])
-    record = recording()
-    ctx = Context(row, tuple(record and t is not None and t.requires_grad for t in tensors))
+    if recording():
+        needs = tuple([t is not None and t.requires_grad for t in tensors])
+    else:
+        needs = (False,) * len(tensors)
+    ctx = Context(row, needs)
     result = op.forward(ctx, *arrays, **settings)
-    outputs = tuple(_output(op, row, a, tensors, arrays) for a in (result if isinstance(result, tuple) else (result,)))
-    if any(ctx.needs):
+    results = result if isinstance(result, tuple) else (result,)
+    outputs = tuple([_output(op, row, a, tensors, arrays) for a in results])
+    if True in needs:
         node = Node(op, ctx, tensors, outputs)
         for i, t in enumerate(outputs):
-            if t.dtype.kind == "f":
+            if t.data.dtype.kind == "f":
                 t.requires_grad, t._node, t._index = True, node, i
     return outputs if isinstance(result, tuple) else outputs[0]
 
@@ -148,10 +152,32 @@ def apply(op: type[Op], *inputs, **settings):
 Op.apply = classmethod(apply)  # the one place where ops, which know arrays, meet Tensors
 
 
+def _on_one_device(op, row, tensors, arrays):
+    """The row where all inputs can meet, and the inputs there.
+
+    If some lie on one device, that is the place, and what is on the host and needs no gradient (ids, masks, numbers)
+    is copied there: so a model that was moved with .to("cuda") just works.
+    """
+    owners = {owner.name: owner for a in arrays if a is not None and (owner := row_of(a)) is not None}
+    if len(owners) == 1:
+        row = next(iter(owners.values()))
+        arrays = [
+            row.from_host(a) if isinstance(a, np.ndarray) and not t.requires_grad else a
+            for t, a in zip(tensors, arrays, strict=True)
+        ]
+    for i, a in enumerate(arrays):
+        if a is not None and not row.is_array(a):
+            raise BackendError(
+                f"{op.__name__}: input {i} lies on another device than the {row.name!r} row works on; "
+                "move it with .to(...) or choose the row with mg.use(...)"
+            )
+    return row, arrays
+
+
 def _common_floats(row, arrays):
     """The arrays as floats of one type, the widest among them; float32 if none is a float. Mostly they are already."""
-    dtypes = {a.dtype for a in arrays if a is not None}
-    if (len(dtypes) == 1 and next(iter(dtypes)).kind == "f") or not dtypes:
+    dtypes = [a.dtype for a in arrays if a is not None]
+    if not dtypes or (dtypes[0].kind == "f" and dtypes.count(dtypes[0]) == len(dtypes)):
         return arrays
     dtype = np.result_type(*([d for d in dtypes if d.kind == "f"] or [np.float32]))
     return [None if a is None else row.astype(a, dtype) for a in arrays]
@@ -159,16 +185,17 @@ def _common_floats(row, arrays):
 
 def _output(op, row, array, tensors, arrays) -> Tensor:
     """Wrap an array that forward returned. Floats take the widest float type among the inputs, else float32."""
-    if isinstance(array, np.generic | float | int):
-        array = row.from_host(np.asarray(array))
     if not row.is_array(array):
-        raise ArgumentError(
-            f"{op.__name__}.forward must return an array or a tuple of them, got {type(array).__name__}"
-        )
+        if not isinstance(array, np.generic | float | int):
+            raise ArgumentError(
+                f"{op.__name__}.forward must return an array or a tuple of them, got {type(array).__name__}"
+            )
+        array = row.from_host(np.asarray(array))
     dtype = array.dtype
-    if op.keeps_dtype and dtype.kind == "f" and not all(a is None or a.dtype == dtype for a in arrays):
-        floats = {a.dtype for a in arrays if a is not None and a.dtype.kind == "f"} or {np.dtype(np.float32)}
-        array = row.astype(array, floats.pop() if len(floats) == 1 else np.result_type(*floats))
+    if op.keeps_dtype and dtype.kind == "f":
+        floats = [a.dtype for a in arrays if a is not None and a.dtype.kind == "f"] or [FLOAT32]
+        if floats.count(dtype) < len(floats):
+            array = row.astype(array, np.result_type(*floats))
     t = Tensor.__new__(Tensor)
     t.data, t.requires_grad, t.name, t.grad, t._node, t._index = array, False, None, None, None, 0
     shared = [x for x, a in zip(tensors, arrays, strict=True) if array is a]  # forward returned its input
@@ -192,114 +219,3 @@ def _array_of(value, dtype):
             f"{value!r} does not fit into {dtype}, which holds {np.iinfo(dtype).min} to {np.iinfo(dtype).max}"
         )
     return np.asarray(value, dtype=dtype)
-
-
-class Step(NamedTuple):
-    """One op of a backward pass: gradients of its outputs, and of its inputs.
-
-    The engine goes on adding to these arrays in place; who wants to keep one makes a copy. The gradient of a table
-    of embeddings is a RowGradient (ops/embedding.py), `.dense()` makes an array of it.
-    """
-
-    op: type[Op]
-    node: Node
-    inputs: tuple[Tensor | None, ...]
-    grads_out: list
-    grads_in: tuple
-
-
-def backward_steps(root: Tensor, grad=None, retain_graph: bool = False, into: Callable | None = None) -> Iterator[Step]:
-    """backward(), one op at a time: a Step is yielded after each op's gradients have been handed on.
-
-    into:  into(tensor, grad, row, fresh) receives the gradients of the leaves, one call per use of a leaf, and adds
-           them up somewhere; it may keep the array if it is `fresh`. Left out, they add up in `tensor.grad`.
-    """
-    if not root.requires_grad:
-        raise GraphError(
-            "backward(): this tensor does not depend on anything that requires a gradient (made inside no_grad(), "
-            "detached, or no input has requires_grad=True)"
-        )
-    into = into or accumulate
-    seed = _seed_gradient(root, grad)
-    if root._node is None:
-        into(root, seed, current_row(), fresh=grad is None)
-        return
-    waiting: dict[Node, list] = {root._node: [None] * len(root._node.outputs)}  # gradients of outputs, so far
-    waiting[root._node][root._index] = (seed, False)
-    nodes = _nodes_newest_first(root._node)
-    for node in nodes:
-        node.check()  # all of them first: a refused backward leaves every gradient as it was
-    for node in nodes:
-        slots = waiting.pop(node, None)
-        if slots is not None:
-            row, inputs = node.ctx.row, node.inputs
-            grads_out = [None if slot is None else slot[0] for slot in slots]
-            for index, ref in node.retained.items():
-                if (kept := ref()) is not None and grads_out[index] is not None:
-                    accumulate(kept, grads_out[index], row, fresh=False)
-            grads_in = node.backward(grads_out)
-            for t, g in zip(inputs, grads_in, strict=True):
-                if g is None:
-                    continue
-                if isinstance(g, RowGradient):
-                    if t._node is None:
-                        into(t, g, row, fresh=True)
-                        continue
-                    g = g.dense()
-                fresh = node.op.gives_fresh_gradients and not any(
-                    out is not None and row.shares_memory(g, out) for out in grads_out
-                )
-                if t._node is None:
-                    into(t, g, row, fresh and row.owns_memory(g))
-                else:
-                    slots = waiting.setdefault(t._node, [None] * len(t._node.outputs))
-                    slots[t._index] = (g, fresh) if slots[t._index] is None else _sum(row, slots[t._index], (g, fresh))
-            yield Step(node.op, node, inputs, grads_out, grads_in)
-        if not retain_graph:
-            node.free()
-
-
-def _sum(row, a, b):
-    """Sum of two gradients, each an array and whether it is fresh, held by nobody else; a fresh one is added to."""
-    for (into, fresh), (other, _) in ((a, b), (b, a)):
-        if fresh:
-            row.add_into(into, other)
-            return into, True
-    return row.add(a[0], b[0]), True
-
-
-def _seed_gradient(root: Tensor, grad):
-    row = root._node.ctx.row if root._node else current_row()
-    if grad is None:
-        if root.size != 1:
-            raise GraphError(
-                f"backward() without a gradient starts from a single number, this tensor has shape {root.shape}; "
-                "reduce it with .sum() or .mean(), or pass backward(grad) with grad of that shape"
-            )
-        return row.full(root.shape, 1.0, root.dtype)
-    grad = _array_of(grad, root.dtype)
-    if grad.shape != root.shape:
-        raise ShapeError(f"backward(grad): grad has shape {grad.shape}, the tensor {root.shape}; they must be equal")
-    return row.astype(grad, root.dtype)
-
-
-def _nodes_newest_first(root: Node) -> list[Node]:
-    """All nodes that root was computed from, by falling number. No recursion: a graph may be 100,000 ops deep."""
-    found, stack = {root}, [root]
-    while stack:
-        for t in stack.pop().inputs:
-            if t is not None and t._node is not None and t._node not in found:
-                found.add(t._node)
-                stack.append(t._node)
-    return sorted(found, key=lambda node: node.number, reverse=True)
-
-
-def accumulate(tensor: Tensor, grad, row, fresh: bool):
-    """tensor.grad += grad, an array or a RowGradient. If it is the first, a `fresh` array is kept, else a copy."""
-    rows_only = isinstance(grad, RowGradient)
-    if tensor.grad is not None:
-        grad.add_into(tensor.grad) if rows_only else row.add_into(tensor.grad, grad)
-    elif rows_only:
-        tensor.grad = grad.dense()
-    else:
-        tensor.grad = grad if fresh else row.copy(grad)

@@ -24,11 +24,14 @@ MAY_IMPORT = {
     "display": set(),
     "files": {"errors"},
     "randomness": {"errors"},
-    "backend": {"errors", "kernels"},
+    "row": {"errors"},
+    "cuda_state": set(),
+    "backend": {"errors", "row", "cuda_state", "kernels"},
     "ops": {"backend"},
     "operators": {"backend", "ops"},
     "tape": {"backend", "ops"},
-    "tensor": {"backend", "ops", "operators", "tape"},
+    "backpropagation": {"backend", "ops", "tape"},
+    "tensor": {"backend", "ops", "operators", "tape", "backpropagation"},
     "functional": {"backend", "ops", "operators", "tensor"},
     "finite_differences": {"tensor"},
     "optim": {"backend", "tensor"},
@@ -56,7 +59,8 @@ THIRD_PARTY = {
     "data": {"numpy", "tqdm"},
     "bench": {"numpy", "torch", "transformers", "threadpoolctl", "scipy", "numba", "tqdm"},
 }
-OTHERWISE = {"numpy", "scipy", "threadpoolctl", "safetensors", "tqdm", "matplotlib", "tomli", "numba", "llvmlite"}
+OTHERWISE = {"numpy", "scipy", "threadpoolctl", "safetensors", "tqdm", "matplotlib", "tomli", "numba", "llvmlite",
+             "greenlet"}  # fmt: skip
 
 
 def part_of(path):

@@ -225,16 +225,16 @@ ENGINE_BUGS = {
         "minigpt.ops.Mul.backward", staticmethod(mul_with_swapped_factors), gradient_of(lambda a, b: a * b, X, 2 * X),
     ),
     "= for += in a leaf used twice": (
-        "minigpt.tensor.accumulate", accumulate_overwriting, gradient_of(lambda x: x.exp() + x.tanh(), X),
+        "minigpt.backpropagation.accumulate", accumulate_overwriting, gradient_of(lambda x: x.exp() + x.tanh(), X),
     ),
-    "= for += over two batches": ("minigpt.tensor.accumulate", accumulate_overwriting, two_batches_add_up),
-    "two leaves share one gradient array": ("minigpt.tensor.accumulate", accumulate_sharing, no_aliasing),
+    "= for += over two batches": ("minigpt.backpropagation.accumulate", accumulate_overwriting, two_batches_add_up),
+    "two leaves share one gradient array": ("minigpt.backpropagation.accumulate", accumulate_sharing, no_aliasing),
     "oldest node first": (
-        "minigpt.tensor._nodes_newest_first", lambda root: oldest_first(root), gradient_of(lambda x: (x * x).exp(), X),
+        "minigpt.backpropagation._nodes_newest_first", lambda root: oldest_first(root), gradient_of(lambda x: (x * x).exp(), X),
     ),
 }  # fmt: skip
 
-newest_first = minigpt.tensor._nodes_newest_first
+newest_first = minigpt.backpropagation._nodes_newest_first
 
 
 def oldest_first(root):

@@ -41,10 +41,12 @@ def adam_v2(p, g, m, v, step, lr, beta1, beta2, eps, weight_decay, decoupled):
 
 
 def adam_step(p, grad, m, v, step, lr, beta1, beta2, eps, weight_decay, decoupled):
-    written = [(a, contiguous(a)) for a in (p, m, v)]
-    flat_p, flat_m, flat_v = (work.reshape(-1) for _, work in written)
-    constants = (float(lr), float(beta1), float(beta2), float(eps), float(weight_decay), bool(decoupled))
-    adam_v2(flat_p, contiguous(grad).reshape(-1), flat_m, flat_v, int(step), *constants)
-    for array, work in written:
-        if work is not array:  # it did not lie in one piece
-            array[...] = work
+    settings = (int(step), float(lr), float(beta1), float(beta2), float(eps), float(weight_decay), bool(decoupled))
+    grad = contiguous(grad).reshape(-1)
+    if p.flags.c_contiguous and m.flags.c_contiguous and v.flags.c_contiguous:
+        adam_v2(p.reshape(-1), grad, m.reshape(-1), v.reshape(-1), *settings)
+        return
+    copies = [np.array(a, order="C") for a in (p, m, v)]  # those that do not lie in one piece
+    adam_v2(copies[0].reshape(-1), grad, copies[1].reshape(-1), copies[2].reshape(-1), *settings)
+    for array, moved in zip((p, m, v), copies, strict=True):
+        array[...] = moved

@@ -42,3 +42,8 @@ def squared_norm_v2(x):
 def squared_norm(x):
     with np.errstate(over="ignore"):  # without JIT, NumPy warns of the overflow that the second sum is there for
         return float(squared_norm_v2(contiguous(x).reshape(-1)))
+
+
+def squared_norms(arrays):
+    """squared_norm of each; on a card they come back together."""
+    return [squared_norm(x) for x in arrays]

@@ -1,7 +1,7 @@
 """Matrix products, and the linear layer with what is usually fused to it.
 
 matmul:       y[..., i, j] = sum_k a[..., i, k] * b[..., k, j]; leading axes broadcast
-linear:       y = x @ weight + bias; weight (in, out), the layout of GPT-2 checkpoints
+linear:       y = x @ weight + bias + residual; weight (in, out), the layout of GPT-2 checkpoints
 linear_gelu:  y = gelu(x @ weight + bias), the tanh form
 bias_residual: y = x + bias + residual
 
@@ -17,10 +17,12 @@ def matmul(a, b):
     return np.matmul(a, b)
 
 
-def linear_forward(x, weight, bias=None):  # x (N, in), weight (in, out), bias (out,)
+def linear_forward(x, weight, bias=None, residual=None):  # x (N, in), weight (in, out), bias (out,), residual (N, out)
     y = np.matmul(x, weight)  # (N, out)
     if bias is not None:
         y += bias
+    if residual is not None:
+        y += residual
     return y
 
 

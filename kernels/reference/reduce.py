@@ -30,3 +30,8 @@ def var_backward(dy, x, axis, count):
 def squared_norm(x):
     """Sum of squares of all elements, a Python float."""
     return float(np.sum(np.square(x, dtype=np.float64)))
+
+
+def squared_norms(arrays):
+    """squared_norm of each; on a card they come back together."""
+    return [squared_norm(x) for x in arrays]

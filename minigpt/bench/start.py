@@ -18,11 +18,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
+from ..backend import load
 from ..errors import BackendError
 
-ROOT = Path(__file__).parents[2]
 PHASES = {
     "python": "Python, minigpt and its imports",
     "row": "Numba, SciPy and the kernels' modules",
@@ -32,8 +31,13 @@ PHASES = {
 
 
 def start_times(cold: bool = False, runs: int = 3, threads: int = 2) -> list[dict[str, float]]:
-    """Seconds of each phase (see PHASES), one dict per run. Warm ones follow a run that is not counted."""
+    """Seconds of each phase (see PHASES), one dict per run. Warm ones follow a run that is not counted.
+
+    Raises BackendError without Numba, or if a run fails.
+    """
     from tqdm import tqdm
+
+    load("cpu")  # says here what is missing, before anything is launched
 
     timed = []
     with tqdm(total=runs if cold else runs + 1, unit="start", disable=None) as bar:
@@ -49,9 +53,7 @@ def start_times(cold: bool = False, runs: int = 3, threads: int = 2) -> list[dic
 
 def one_start(cache: str | None, threads: int) -> dict[str, float]:
     """Launch a child, with its kernel cache in the folder `cache` if one is given; returns seconds of each phase."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
-    if cache is not None:
-        environment["NUMBA_CACHE_DIR"] = cache
+    environment = os.environ if cache is None else {**os.environ, "NUMBA_CACHE_DIR": cache}
     command = [sys.executable, "-m", "minigpt.bench.start", str(threads)]
     last = time.perf_counter()
     seconds = {}
@@ -80,7 +82,6 @@ def child(threads: int) -> None:
     """What is timed: one step as a user's program would run it, on random tokens."""
     import numpy as np
 
-    from ..backend import load
     from ..data import TokenData
     from ..models import GPT
     from ..training import TrainConfig, Trainer

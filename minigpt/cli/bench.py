@@ -3,6 +3,8 @@
 recipe: train nanoGPT's CPU recipe once per seed and print the mean validation loss.
 train:  time whole training steps beside PyTorch (where it is installed), in turn, and beside the matrix products alone.
 import: time `import minigpt` beside `import numpy`, in turn.
+start:  time a fresh process up to the end of its first training step, with compiled kernels in the cache or without.
+time-to-loss: train in a fresh process until the whole validation part has a given loss; how long that took.
 kernels: time every version of every CPU kernel, with its share of this machine's roofline.
 """
 
@@ -37,6 +39,19 @@ def add_arguments(parser):
     text = "time of `import minigpt` beside `import numpy`, in fresh interpreters"
     start = add_action(actions, "import", text, "minigpt bench import --rounds 15")
     start.add_argument("--rounds", type=positive, default=15, help="pairs of fresh interpreters (default: 15)")
+    text = "time from process start to the end of the first training step, in fresh processes"
+    start = add_action(actions, "start", text, "minigpt bench start --cold --runs 1")
+    start.add_argument("--cold", action="store_true", help="with an empty kernel cache, so that all is compiled")
+    start.add_argument("--runs", type=positive, help="fresh processes to time (default: 5, or 2 cold ones)")
+    start.add_argument("--threads", type=positive, default=2, help="threads that train (default: 2)")
+    text = "time from process start until the loss on the whole validation part is at most a target"
+    to_loss = add_action(actions, "time-to-loss", text, "minigpt bench time-to-loss --target 1.91")
+    to_loss.add_argument(
+        "--data", default="tinyshakespeare", metavar="NAME|PATH", help="corpus (default: tinyshakespeare)"
+    )
+    to_loss.add_argument("--target", type=float, default=1.91, help="nats per character (default: 1.91)")
+    to_loss.add_argument("--seed", type=int, default=1, help="seed of weights and batches (default: 1)")
+    to_loss.add_argument("--threads", type=positive, default=2, help="threads that train (default: 2)")
     text = "every rung of every CPU kernel on one thread, with its share of this machine's roofline"
     kernels = add_action(actions, "kernels", text, "minigpt bench kernels --kernel matmul gelu")
     kernels.add_argument("--kernel", nargs="+", metavar="NAME", help="matmul, gelu, gelu_forward … (default: all)")
@@ -53,6 +68,14 @@ def run(args) -> int:
 
         print(summary(import_times(args.rounds)))
         return 0
+    if args.action == "start":
+        from ..bench.start import report as start_report
+        from ..bench.start import start_times
+
+        print(start_report(args.cold, start_times(args.cold, args.runs or (2 if args.cold else 5), args.threads)))
+        return 0
+    if args.action == "time-to-loss":
+        return run_time_to_loss(args)
     if args.action == "train":
         from ..bench.train import compare, report
 
@@ -66,6 +89,14 @@ def run(args) -> int:
         print(f"seed {seed}: {losses[-1]:.4f} nats/char on the whole validation part", flush=True)
     print(f"mean of {len(losses)}: {sum(losses) / len(losses):.4f} nats/char")
     return 0
+
+
+def run_time_to_loss(args) -> int:
+    from ..bench.time_to_loss import report, time_to_loss
+
+    result = time_to_loss(args.data, args.target, args.seed, args.threads)
+    print(report(args.target, result))
+    return 0 if result["loss"] <= args.target else 1
 
 
 def run_kernels(args) -> int:

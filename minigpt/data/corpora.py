@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, DataError, ShapeError
-from . import fetch
 from .text import read_folder, read_text
 
 PROSE = "python"
@@ -42,6 +41,8 @@ def load_corpus(name_or_path: str | os.PathLike) -> Corpus:
     name = os.fspath(name_or_path)
     if name == PROSE:
         return Corpus(PROSE, python_prose(), "documentation of Python, pydoc_data.topics (PSF-2.0 licence)")
+    from . import fetch  # here: what can reach the network takes as long to import as the rest of this package
+
     if name in fetch.DOWNLOADS:
         download = fetch.DOWNLOADS[name]
         return Corpus(name, read_text(fetch.fetched_file(name)), f"{download.url} ({download.licence})")

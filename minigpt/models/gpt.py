@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from .. import functional as F
+from ..backend import current_row, row_of
 from ..decoding.cache import KVCache
 from ..decoding.loop import generate_ids, id_rows
 from ..errors import ArgumentError, ShapeError, TokenizerError
@@ -135,7 +136,8 @@ class GPT(Module):
 
     def _new_cache(self, batch: int) -> KVCache:
         c = self.config
-        return KVCache(c.n_layer, batch, c.n_head, c.block_size, c.n_embd // c.n_head, self.wte.weight.dtype)
+        row = row_of(self.wte.weight.data) or current_row()
+        return KVCache(row, c.n_layer, batch, c.n_head, c.block_size, c.n_embd // c.n_head, self.wte.weight.dtype)
 
     def _next_logits(self, ids: np.ndarray, cache: KVCache | None) -> np.ndarray:
         """ids (B, T) -> logits of the token that follows (B, V)"""

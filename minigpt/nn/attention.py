@@ -20,7 +20,8 @@ class MultiHeadAttention(Module):
 
     Shapes:   x (B, Tq, C), context (B, Tk, C) -> y (B, Tq, C); c_attn (C, 3C) holds q | k | v, c_proj (C, C)
     Self-attention without context; with it cross-attention: q from x by c_attn[:, :C], k and v from context by the
-    rest. mask: boolean, True = may attend, broadcasts to (B, H, Tq, Tk). dropout acts on the attention weights.
+    rest. mask: boolean, True = may attend, broadcasts to (B, H, Tq, Tk). dropout acts on the attention weights. A
+    residual (B, Tq, C) is added to y.
     Raises:   ArgumentError if C is not divisible by the number of heads, ShapeError
     Source:   Vaswani et al. 2017, section 3.2.2; parameter layout of GPT-2
     """
@@ -41,7 +42,7 @@ class MultiHeadAttention(Module):
         self.c_proj = Linear(n_embd, n_embd, bias=proj_bias, rng=rng, init_std=proj_std)
         self.rng = rng
 
-    def forward(self, x, context=None, mask=None, return_weights=False, cache=None):
+    def forward(self, x, context=None, mask=None, return_weights=False, cache=None, residual=None):
         self._check(x, "x")
         settings = {
             "mask": mask, "causal": self.causal, "dropout_p": self.dropout if self.training else 0.0, "rng": self.rng
@@ -49,7 +50,7 @@ class MultiHeadAttention(Module):
         in_parts = return_weights or parts_wanted()
         if context is None and cache is None and not in_parts:
             y = F.self_attention(self.c_attn(x), self.n_head, **settings)  # (B, Tq, C)
-            return self.c_proj(y)
+            return self.c_proj(y, residual)
 
         q, k, v = (self._split_heads(part) for part in self._project(x, context))  # (B, H, T, D) each
         if cache is not None:
@@ -64,7 +65,7 @@ class MultiHeadAttention(Module):
         else:
             heads, weights = F.scaled_dot_product_attention(q, k, v, **settings), None  # (B, H, Tq, D)
         heads = F.label(heads, "heads")
-        y = self.c_proj(heads.swapaxes(1, 2).reshape(x.shape))  # (B, Tq, C)
+        y = self.c_proj(heads.swapaxes(1, 2).reshape(x.shape), residual)  # (B, Tq, C)
         return (y, weights) if return_weights else y
 
     def _project(self, x, context):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..observe import parts_wanted
 from ..randomness import as_generator
 from .attention import MultiHeadAttention
 from .dropout import Dropout
@@ -31,6 +32,10 @@ class Block(Module):
         self.drop = Dropout(dropout, rng=rng)
 
     def forward(self, x, mask=None, cache=None):  # (B, T, C)
-        x = x + self.drop(self.attn(self.ln_1(x), mask=mask, cache=cache))
-        x = x + self.drop(self.mlp(self.ln_2(x)))
+        if parts_wanted() or (self.training and self.drop.p):
+            x = x + self.drop(self.attn(self.ln_1(x), mask=mask, cache=cache))
+            x = x + self.drop(self.mlp(self.ln_2(x)))
+        else:  # the same, the additions left to the last linear layer of each
+            x = self.attn(self.ln_1(x), mask=mask, cache=cache, residual=x)
+            x = self.mlp(self.ln_2(x), residual=x)
         return x

@@ -40,8 +40,9 @@ class Linear(Module):
         self.weight = Parameter(weight)
         self.bias = Parameter(np.zeros(out_features, np.float32)) if bias else None
 
-    def forward(self, x):
-        return F.linear(x, self.weight, self.bias)  # (..., out)
+    def forward(self, x, residual=None):
+        """y, plus a residual (..., out) if one is given: both are added in one pass over y."""
+        return F.linear(x, self.weight, self.bias, residual)  # (..., out)
 
     def extra_repr(self):
         return f"{self.weight.shape[0]} -> {self.weight.shape[1]}{', bias' if self.bias is not None else ''}"

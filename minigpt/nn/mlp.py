@@ -13,7 +13,7 @@ from .module import Module
 class MLP(Module):
     """y = f(x @ c_fc) @ c_proj, f = GELU or ReLU
 
-    Shapes:  x (B, T, C) -> (B, T, C); hidden width 4C unless given
+    Shapes:  x (B, T, C) -> (B, T, C); hidden width 4C unless given; a residual (B, T, C) is added to y
     Source:  Vaswani et al. 2017, section 3.3; GELU: GPT
     """
 
@@ -26,10 +26,10 @@ class MLP(Module):
         self.c_fc = Linear(n_embd, hidden, bias=bias, rng=rng, init_std=init_std)
         self.c_proj = Linear(hidden, n_embd, bias=bias, rng=rng, init_std=proj_std)
 
-    def forward(self, x):  # (B, T, C)
+    def forward(self, x, residual=None):  # (B, T, C) each
         if self.activation == "gelu" and not parts_wanted():
             h = F.linear_gelu(x, self.c_fc.weight, self.c_fc.bias)  # (B, T, 4C), one op
         else:
             h = self.c_fc(x)  # (B, T, 4C)
             h = F.gelu(h) if self.activation == "gelu" else F.relu(h)
-        return self.c_proj(F.label(h, "hidden"))  # (B, T, C)
+        return self.c_proj(F.label(h, "hidden"), residual)  # (B, T, C)

@@ -102,36 +102,42 @@ def _needs(ctx, bias):
 
 
 class Linear(Op):
-    """y = x @ weight + bias;  dx = dy @ weight^T, dweight = x^T @ dy, dbias = sum of dy's rows
+    """y = x @ weight + bias + residual;  dx = dy @ weight^T, dweight = x^T @ dy, dbias = sum of its rows, dresidual = dy
 
-    Shapes:   x (..., in), weight (in, out), bias (out,) or None -> y (..., out)
+    Shapes:   x (..., in), weight (in, out), bias (out,) or None, residual (..., out) or None -> y (..., out)
     Settings: transposed: weight is (out, in), y = x @ weight^T + bias, dweight = dy^T @ x (GPT's head reuses wte so)
     Raises:   ShapeError
     """
 
-    float_inputs = 3
+    float_inputs = 4
     gives_fresh_gradients = True
 
     @staticmethod
-    def forward(ctx, x, weight, bias, transposed=False):
+    def forward(ctx, x, weight, bias, residual=None, transposed=False):
         w = _transposed(ctx.row, weight) if transposed and weight.ndim == 2 else weight  # (in, out)
         flat = _flatten_rows(ctx, "linear", x, w, bias)  # (N, in)
         ctx.wanted, ctx.transposed = _needs(ctx, bias), transposed
         ctx.save(flat, w)
-        y = ctx.row.linear_forward(flat, w, bias)  # (N, out)
-        return ctx.row.reshape(y, (*x.shape[:-1], w.shape[1]))  # (..., out)
+        shape = (*x.shape[:-1], w.shape[1])
+        if residual is not None:
+            if residual.shape != shape:
+                raise ShapeError(f"linear: residual has shape {residual.shape}, x @ weight {shape}; they must be equal")
+            residual = ctx.row.reshape(residual, (flat.shape[0], w.shape[1]))  # (N, out)
+        ctx.residual = residual is not None
+        y = ctx.row.linear_forward(flat, w, bias, residual)  # (N, out)
+        return ctx.row.reshape(y, shape)  # (..., out)
 
     @staticmethod
     def backward(ctx, dy):
         x, w = ctx.saved
-        row = ctx.row
+        row, dresidual = ctx.row, dy if ctx.residual else None
         dy = row.reshape(dy, (x.shape[0], w.shape[1]))  # (N, out)
         if ctx.transposed:
             dx, _, dbias = row.linear_backward(dy, x, w, (ctx.wanted[0], False, ctx.wanted[2]))
             dweight = row.matmul(_transposed(row, dy), x) if ctx.wanted[1] else None  # (out, in)
         else:
             dx, dweight, dbias = row.linear_backward(dy, x, w, ctx.wanted)
-        return None if dx is None else row.reshape(dx, ctx.x_shape), dweight, dbias
+        return None if dx is None else row.reshape(dx, ctx.x_shape), dweight, dbias, dresidual
 
 
 class LinearGELU(Op):

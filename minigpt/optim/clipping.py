@@ -21,7 +21,7 @@ def clip_grad_norm_(params, max_norm) -> float:
         raise ArgumentError(f"clip_grad_norm_: max_norm must be positive, got {max_norm}")
     row = current_row()
     grads = [p.grad for p in parameter_list(params) if p.grad is not None]
-    norm = math.sqrt(math.fsum(row.squared_norm(g) for g in grads))
+    norm = math.sqrt(math.fsum(row.squared_norms(grads)))
     factor = clip_factor(norm, max_norm)
     if factor < 1:
         for g in grads:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..backend import best_row, use
+from ..backend import best_row, row_of, use
 from ..errors import ArgumentError, ConfigError, NumericsError
 from ..optim import AdamW, cosine_warmup
 from ..optim.clipping import clip_factor
@@ -43,7 +43,8 @@ class Trainer:
 
     def __init__(self, model, data, config: TrainConfig | None = None):
         self.config = config or TrainConfig()
-        self.row = self.config.backend or best_row()
+        on_device = next((row_of(p.data) for p in model.parameters()), None)
+        self.row = self.config.backend or (on_device.name if on_device else best_row())
         block_size = getattr(getattr(model, "config", None), "block_size", None)
         if hasattr(data, "with_block_size") and block_size is not None:
             data = data.with_block_size(block_size)
@@ -51,8 +52,11 @@ class Trainer:
             data.check(model.config.vocab_size)
         self.model, self.data = model, data
         self.rng = as_generator(self.config.seed)
-        with use(self.row):
-            self.workers = Workers(model, min(self.config.workers or usable_cores(), self.config.batch_size))
+        with use(self.row) as row:
+            if not all(row.is_array(p.data) for p in model.parameters()):
+                model.to(self.row)
+            cores = 1 if self.row == "cuda" else usable_cores()  # a card is kept busy by one thread
+            self.workers = Workers(model, min(self.config.workers or cores, self.config.batch_size))
             self.optimizer = AdamW(
                 decay_groups(model, self.config.weight_decay), self.config.lr, self.config.betas, weight_decay=0.0
             )
@@ -82,7 +86,8 @@ class Trainer:
         Raises NumericsError if loss or gradients are NaN or Inf; parameters are then still those before the step.
         """
         config = self.config
-        self.model.train()
+        if not self.model.training:
+            self.model.train()
         self.workers.zero_grad()
         total, count = 0.0, 0
         with use(self.row), self._threads:

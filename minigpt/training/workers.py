@@ -43,6 +43,9 @@ def replica(model: Module) -> Module:
     return twin_of(model)
 
 
+_INNER = (Module, Parameter)  # attributes that a replica has of its own
+
+
 class GradientSum:
     """Gradients of several replicas added into the model's as they come, in one order whoever is first.
 
@@ -92,6 +95,8 @@ class Workers:
         self.model, self.count = model, count
         self.replicas = [model] + [replica(model) for _ in range(count - 1)]
         self.parameters = [list(r.parameters()) for r in self.replicas]
+        every = [[module for _, module in r.named_modules()] for r in self.replicas]
+        self._modules = list(zip(*every, strict=True)) if count > 1 else []  # each with its twins
         self.arenas = [current_row().arena() for _ in range(count)]
         self._threads = ThreadPoolExecutor(count - 1, "minigpt-worker") if count > 1 else None
 
@@ -162,14 +167,14 @@ class Workers:
     def norm(self) -> float:
         """The common norm of the gradients as they are."""
         row = current_row()
-        shares = self._shares([p for p in self.parameters[0] if p.grad is not None], lambda p: p.size)
-        squares = self.each(lambda i: [row.squared_norm(p.grad) for p in shares[i]])
+        shares = self._shares([p for p in self.parameters[0] if p.grad is not None], lambda p: p.data.size)
+        squares = self.each(lambda i: row.squared_norms([p.grad for p in shares[i]]))
         return math.sqrt(math.fsum(itertools.chain.from_iterable(squares)))
 
     def step(self, optimizer, factor: float):
         """Gradients times factor, then one optimizer step."""
         row = current_row()
-        shares = self._shares(optimizer.updates(), lambda update: update[0].size)
+        shares = self._shares(optimizer.updates(), lambda update: update[0].data.size)
 
         def some(i):
             for p, update in shares[i]:
@@ -201,11 +206,10 @@ class Workers:
         for parameters in self.parameters[1:]:
             for p, twin in zip(self.parameters[0], parameters, strict=True):
                 twin.data, twin._version, twin.requires_grad = p.data, p._version, p.requires_grad
-        for other in self.replicas[1:]:
-            for (_, module), (_, twin_module) in zip(self.model.named_modules(), other.named_modules(), strict=True):
-                for name, value in vars(module).items():
-                    if not isinstance(value, Module | Parameter):
-                        setattr(twin_module, name, value)
+        for module, *twins in self._modules:
+            settings = [item for item in vars(module).items() if not isinstance(item[1], _INNER)]
+            for twin_module in twins:
+                vars(twin_module).update(settings)
 
 
 def usable_cores() -> int:

@@ -11,12 +11,13 @@ from importlib import import_module
 # public name -> the module of this package that defines it
 _HOME = {
     "AttentionGrid": "attention",
+    "KernelThreads": "threads",
     "LossCurve": "loss",
     "View": "base",
     "visible": "html",
 }
 
-__all__ = ["AttentionGrid", "LossCurve", "View", "visible"]
+__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "View", "visible"]
 
 
 def __getattr__(name):

@@ -24,6 +24,9 @@ ACTIONS = [
     ("bench", "recipe"),
     ("bench", "train"),
     ("bench", "import"),
+    ("bench", "kernels"),
+    ("bench", "start"),
+    ("bench", "time-to-loss"),
 ]
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import minigpt as mg
+from minigpt.backend import load
 from minigpt.decoding import KVCache
 
 B, H, T, D = 2, 3, 5, 4
@@ -15,7 +16,7 @@ def keys(n, seed=0, batch=B):
 
 @pytest.mark.parametrize("pieces", [[5], [1, 1, 1, 1, 1], [2, 3], [4]], ids=str)
 def test_append(pieces):
-    cache = KVCache(1, B, H, T, D, np.float32).layers[0]
+    cache = KVCache(load("numpy"), 1, B, H, T, D, np.float32).layers[0]
     k, v = keys(5)
     start = 0
     for n in pieces:
@@ -28,7 +29,7 @@ def test_append(pieces):
 
 
 def test_later_tokens_do_not_change_what_was_handed_out():
-    cache = KVCache(1, B, H, T, D, np.float32).layers[0]
+    cache = KVCache(load("numpy"), 1, B, H, T, D, np.float32).layers[0]
     k, v = keys(5)
     first, _ = cache.append(k[:, :, :2], v[:, :, :2])
     before = first.copy()
@@ -37,7 +38,7 @@ def test_later_tokens_do_not_change_what_was_handed_out():
 
 
 def test_layers_are_separate():
-    cache = KVCache(2, B, H, T, D, np.float64)
+    cache = KVCache(load("numpy"), 2, B, H, T, D, np.float64)
     k, v = keys(3)
     assert cache.length == 0
     cache.layers[0].append(k, v)
@@ -49,7 +50,7 @@ def test_layers_are_separate():
 
 @pytest.mark.parametrize(("n", "batch"), [(6, B), (1, 3), (1, 1)])
 def test_what_does_not_fit(n, batch):
-    cache = KVCache(1, B, H, T, D, np.float32).layers[0]
+    cache = KVCache(load("numpy"), 1, B, H, T, D, np.float32).layers[0]
     with pytest.raises(mg.ShapeError, match=f"room for batch 2 and 5 tokens; {batch} rows up to token {n} do not fit"):
         cache.append(*keys(n, batch=batch))
     assert cache.length == 0

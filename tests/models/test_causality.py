@@ -6,6 +6,7 @@ import numpy as np
 
 import minigpt as mg
 from minigpt import functional as F
+from minigpt.backend import load
 from minigpt.decoding import KVCache
 from minigpt.models import GPT, GPTConfig
 from minigpt.observe import observing
@@ -134,7 +135,7 @@ def test_gradients_through_a_cache_are_whole_or_refused():
     model(ids, targets)[1].backward()
     grads = {name: p.grad for name, p in model.named_parameters()}
     model.zero_grad()
-    cache = KVCache(L, 3, H, T, C // H, np.float64)
+    cache = KVCache(load("numpy"), L, 3, H, T, C // H, np.float64)
     try:
         model(ids, targets, cache=cache)[1].backward()
     except mg.MiniGPTError:

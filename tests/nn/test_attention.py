@@ -5,6 +5,7 @@ import pytest
 
 import minigpt as mg
 from minigpt import nn
+from minigpt.backend import load
 from minigpt.decoding.cache import LayerCache
 from minigpt.observe import observing
 
@@ -148,7 +149,7 @@ def test_without_positions_order_does_not_matter():
 @pytest.mark.parametrize("pieces", [[1] * 5, [3, 2], [5], [2, 1, 2]], ids=str)
 def test_cache_equals_no_cache(pieces, dtype):
     m, x = attention(causal=True, dtype=dtype), inputs(B, T, C, dtype=dtype)
-    cache = LayerCache(B, H, T, D, dtype)
+    cache = LayerCache(load("numpy"), B, H, T, D, dtype)
     parts, start = [], 0
     with mg.no_grad():
         for n in pieces:

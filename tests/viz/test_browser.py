@@ -8,8 +8,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from minigpt.viz import AttentionGrid, LossCurve, html
+from minigpt.viz import AttentionGrid, KernelThreads, LossCurve, html
 from minigpt.viz.figure import colour_table
+from minigpt.viz.threads_figure import thread_colours
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 REQUIRED = "MINIGPT_REQUIRE_BROWSER" in os.environ  # set where the tests must not be skipped
@@ -173,6 +174,74 @@ def test_loss_readout(browse):
     assert found["hover"].startswith("step 0<b>一: train 3.250, val 3.500two: val 3.000")
     assert "loss, nats/token" in found["text"]
     assert "bigram: 2.400" in found["text"]
+    assert found["ready"] == "1"
+    assert found["console"] == []
+
+
+def test_threads_are_named_and_walked_through(browse):
+    """Forty threads write a tile, and after the barrier read it backwards."""
+    accesses = [("<tile>", t, True, (0, 0, 0), t, 0, 0) for t in range(40)]
+    accesses += [("<tile>", 39 - t, False, (0, 0, 0), t, 1, 0) for t in range(40)]
+    accesses += [("<tile>", 0, False, (0, 0, 0), t, 1, 0) for t in range(12)]
+    trace = {
+        "kernel": "turn",
+        "block": (40, 1, 1),
+        "arrays": {"<tile>": {"shape": (4, 10), "bytes": 4}},
+        "accesses": accesses,
+    }
+    probe = """
+      const [before, after] = all("canvas"), table = all("[role=application]")[0];
+      const pixels = (canvas) => {  // of a copy: reading the page's own canvas again and again would be remarked upon
+        const copy = document.createElement("canvas"), pen = copy.getContext("2d", {willReadFrequently: true});
+        [copy.width, copy.height] = [canvas.width, canvas.height];
+        pen.drawImage(canvas, 0, 0);
+        return (x, y) => [...pen.getImageData(x, y, 1, 1).data];
+      };
+      const outlined = (canvas) => {
+        const side = canvas.width / 10, at = pixels(canvas), found = [];
+        for (let k = 0; k < 40; k++) {
+          const left = at(k % 10 * side, (Math.floor(k / 10) + 0.5) * side);
+          if (left[0] > 180 && left[1] < 60 && left[3] > 150) found.push(k);
+        }
+        return found;
+      };
+      out.start = shown(document);
+      out.first = [outlined(before), outlined(after)];
+      press(table, "ArrowDown");
+      out.second = outlined(before);
+      press(table, "ArrowRight");
+      out.barrier = shown(document);
+      out.after = [outlined(before), outlined(after)];
+      press(table, "End");
+      out.end = shown(document);
+      all("button").slice(0, 1)[0].click();
+      out.clicked = shown(document);
+      hover(before, 0.55, 0.3);
+      out.written = shown(document);
+      hover(after, 0.01, 0.01);
+      out.read = shown(document);
+      out.colour = pixels(before)(before.width / 10 - 4, 3);
+      out.captions = all(".soft").map((line) => line.textContent);
+      out.ready = views[0].dataset.ready;
+    """
+    view = KernelThreads(trace, steps=["write", "read"])
+    found = browse([view._repr_html_()], probe)
+    assert found["start"] == "write (until barrier 1): request 1 of 1 is outlined, as warp 0 makes it"
+    lanes = set(range(32))
+    assert set(found["first"][0]) >= lanes
+    assert found["first"][1] == []
+    assert set(found["second"]) & lanes <= {31}  # an outline is as wide as the gap to the left neighbour
+    assert set(found["second"]) >= set(range(32, 40))
+    assert found["barrier"] == "read (after barrier 1): request 1 of 2 is outlined, as warp 1 makes it"
+    assert found["after"][0] == []
+    assert set(range(8)) <= set(found["after"][1]) <= set(range(9))
+    assert found["end"].startswith("read (after barrier 1): request 2 of 2")
+    assert found["clicked"] == found["barrier"]
+    assert found["written"] == "<tile> [1, 5], write (until barrier 1): 1 store by thread 15, first in request 1"
+    threads = "threads 0, 1, 2, 3, 4, 5, 6, 7, … (13)"
+    assert found["read"] == f"<tile> [0, 0], read (after barrier 1): 13 loads by {threads}, first in request 1"
+    assert found["colour"] == [*(thread_colours(40)[0] * 255).round().astype(int), 255]
+    assert "40 stores, each element once" in found["captions"]
     assert found["ready"] == "1"
     assert found["console"] == []
 

@@ -100,7 +100,13 @@ VIEWS = {"reshape", "permute", "broadcast_to", "slice_forward"}
 
 
 def test_every_function_of_the_table_is_called_here():
-    assert {field.name for field in fields(Row)} - {*CALLS, *DEVICE, *IN_PLACE, "name"} == set()
+    assert {field.name for field in fields(Row)} - {*CALLS, *DEVICE, *IN_PLACE, "squared_norms", "name"} == set()
+
+
+@pytest.mark.parametrize("row", ["numpy", "cpu"])
+def test_squared_norms_of_several_arrays(row):
+    arrays = [np.arange(3, dtype=np.float32), np.zeros((0, 2), np.float32), np.full((2, 2), 3, np.float32)]
+    assert load(row).squared_norms(arrays) == [5.0, 0.0, 36.0]
 
 
 def given(arguments, dtype):
