@@ -1,8 +1,8 @@
 """Back-propagation: walking the tape from the newest node to the oldest, handing gradients on.
 
-    start with d root / d root = 1
-    for each node, newest first:   gradients of its inputs = op.backward(gradients of its outputs)
-    an inner tensor's gradients are added up until its own node is met; a leaf's end in `.grad`
+start with d root / d root = 1
+for each node, newest first:   gradients of its inputs = op.backward(gradients of its outputs)
+an inner tensor's gradients are added up until its own node is met; a leaf's end in `.grad`
 """
 
 from __future__ import annotations

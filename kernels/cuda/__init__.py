@@ -2,6 +2,7 @@
 
 from . import (
     activation,
+    attention,
     cross_entropy,
     device,
     dropout,
@@ -9,11 +10,13 @@ from . import (
     embedding,
     indexing,
     layernorm,
+    matmul,
     optimizer,
     power,
     reduce,
     shape,
+    softmax,
 )
 
-MODULES = (activation, cross_entropy, device, dropout, elementwise, embedding, indexing, layernorm,
-           optimizer, power, reduce, shape)  # fmt: skip
+MODULES = (activation, attention, cross_entropy, device, dropout, elementwise, embedding, indexing, layernorm,
+           matmul, optimizer, power, reduce, shape, softmax)  # fmt: skip

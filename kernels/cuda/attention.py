@@ -70,18 +70,20 @@ def _forward(q, k, v, y, lse, mask, causal, scale, dropout):
     if D % 4:
         wide = empty((B, H, Tq, D + -D % 4))
         _forward(*(_widened(x) for x in (q, k, v)), wide, lse, mask, causal, scale, dropout)
-        return copy_into(y, view_of(wide, (..., slice(D))))
+        copy_into(y, view_of(wide, (..., slice(D))))
+        return
+    q, k, v = (_ready(x) for x in (q, k, v))  # copies, of the mask too, must live until the launch
+    mask = None if mask is None else _spread(mask, (B, H, Tq, k.shape[2]))
     width, flags = _width(D), (mask is not None, dropout[0] > 0)
     sizes = FORWARD if B * H * -(-Tq // FORWARD[width][0]) >= MANY else FORWARD_FEW
     if Tq <= 8:
         sizes = DECODING
-    kernel, rows = attention_by_patches(width, *sizes[width], *flags), sizes[width][0]
+    version, rows = attention_by_patches(width, *sizes[width], *flags), sizes[width][0]
     with np.errstate(over="ignore"):  # on the simulator, NumPy warns of the overflow that dropout's hashing is made of
-        kernel(
-            B * H * -(-Tq // rows), kernel.threads, *_place(q), *_place(k), *_place(v), *_place(y), lse.whole,
+        version(
+            B * H * -(-Tq // rows), version.threads, *_place(q), *_place(k), *_place(v), *_place(y), lse.whole,
             H, Tq, k.shape[2], D, causal, scale, *_options(mask, dropout, lse, k.shape[2]),
         )  # fmt: skip
-    return None
 
 
 def _backward(dy, q, k, v, y, lse, dq, dk, dv, mask, causal, scale, dropout):
@@ -95,6 +97,8 @@ def _backward(dy, q, k, v, y, lse, dq, dk, dv, mask, causal, scale, dropout):
         for out, x in zip((dq, dk, dv), wide, strict=True):
             copy_into(out, view_of(x, (..., slice(D))))
         return
+    dy, q, k, v, y = (_ready(x) for x in (dy, q, k, v, y))  # copies, of the mask too, must live until the launches
+    mask = None if mask is None else _spread(mask, (B, H, Tq, Tk))
     width, flags = _width(D), (mask is not None, dropout[0] > 0)
     lse, delta = contiguous(lse), empty((B, H, Tq))
     rows = B * H * Tq
@@ -120,14 +124,10 @@ def _width(D: int) -> int:
 
 def _options(mask, dropout, lse, Tk):
     """Mask and dropout as kernels take them. What a kernel made without them gets in their place, it does not read."""
-    B, H, Tq = lse.shape
     p, key, first_example = dropout
-    if mask is None:
-        place = (lse.lease.block.view(np.dtype(np.uint8)), 0, 0, 0, 0, 0)
-    else:
-        mask = broadcast_view(mask, (B, H, Tq, Tk))
-        mask = mask if min(mask.strides) >= 0 else copied(mask)
-        place = (mask.whole, mask.offset, *mask.strides)
+    _, H, Tq = lse.shape
+    nothing = (lse.lease.block.view(np.dtype(np.uint8)), 0, 0, 0, 0, 0)
+    place = nothing if mask is None else (mask.whole, mask.offset, *mask.strides)
     first = int(key) + (first_example * H * Tq * Tk + 1) * int(GOLDEN)  # counter of the first weight: see dropout.py
     return (*place, first % 2**64, round(p * 2**32), 0.0 if p == 1.0 else 1.0 / (1.0 - p))
 
@@ -135,13 +135,26 @@ def _options(mask, dropout, lse, Tk):
 # --- layouts ----------------------------------------------------------------------------------------------------
 
 
+def _ready(x):
+    """x (B, H, T, D), or a copy if its elements do not lie side by side or a row begins at no multiple of four."""
+    steps = _steps(x)
+    apart = steps[3] > 1 or min(steps) < 0 or any(n % 4 for n in (x.offset, *steps[:3]))
+    return copied(x) if apart else x
+
+
+def _spread(mask, shape):
+    """The mask as a view (B, H, Tq, Tk), or a copy if it runs backwards."""
+    mask = broadcast_view(mask, shape)
+    return copied(mask) if min(mask.strides) < 0 else mask
+
+
 def _place(x):
-    """(B, H, T, D) as kernels take it: memory, first element, strides of B, H, T. Rows must start at multiples of 4."""
-    steps = [0 if n == 1 else step for n, step in zip(x.shape, x.strides, strict=True)]
-    if steps[3] > 1 or min(steps) < 0 or any(n % 4 for n in (x.offset, *steps[:3])):
-        x = copied(x)
-        steps = x.strides
-    return x.whole, x.offset, *steps[:3]
+    """x (B, H, T, D) as kernels take it: memory, first element, strides of B, H, T."""
+    return x.whole, x.offset, *_steps(x)[:3]
+
+
+def _steps(x):
+    return [0 if n == 1 else step for n, step in zip(x.shape, x.strides, strict=True)]
 
 
 def _heads(x, n_head, third=0, thirds=1):

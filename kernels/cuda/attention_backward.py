@@ -1,6 +1,6 @@
 """Kernels of attention's backward. Formulas: kernels/reference/attention.py.
 
-The weights are computed anew from `lse` (Dao et al. 2022, section 3.1). dq of a query is a sum over keys, dk and dv of a
+The weights are computed anew from `lse` (Dao et al. 2022, section 3.1). dq of a query is a sum over keys, dk, dv of a
 key are sums over queries. One kernel for all three would have to add into dq from many blocks at once, in an order that
 changes from run to run; so there are two: a block owns a tile of keys and goes over the queries, or a tile of queries
 and goes over the keys. Seven products instead of five, and the same bits every time.
@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from .attention_tiles import ZERO, budget, drop_weights, hide_scores, tiles
+from .attention_tiles import ZERO, budget, drop_weights, hide_scores, split, tiles
 from .dropout import GOLDEN
 from .ladder import rung
 from .machine import Bytes, Count, Flag, Float, Floats, Int, Key, cuda, kernel, store4
@@ -33,8 +33,8 @@ def attention_delta(
     """delta[b, h, i] = sum_d dy_d y_d, one warp each, n of them."""
     row, lane = cuda.grid(1) // LANES, cuda.threadIdx.x % LANES
     if row < n:
-        head, i = row // Tq, row % Tq
-        b, h = head // H, head % H
+        head, i = split(row, Tq)
+        b, h = split(head, H)
         at_dy, at_y = dy0 + b * dyb + h * dyh + i * dyt, y0 + b * yb + h * yh + i * yt
         total = ZERO
         for d in range(lane, width, LANES):
@@ -127,15 +127,15 @@ def attention_dq(D, QUERIES, KEYS, DOWN, ACROSS, has_mask=False, has_dropout=Fal
         out = cuda.local.array(outputs, np.float32)
         down, across = cuda.threadIdx.x // ACROSS, cuda.threadIdx.x % ACROSS
         pieces = (Tq + QUERIES - 1) // QUERIES
-        head = cuda.blockIdx.x // pieces
-        b, h = head // H, head % H
+        head, piece = split(cuda.blockIdx.x, pieces)
+        b, h = split(head, H)
         q0 = np.uint32(q0 + b * qb + h * qh)
         k0 = np.uint32(k0 + b * kb + h * kh)
         v0 = np.uint32(v0 + b * vb + h * vh)
         dy0 = np.uint32(dy0 + b * dyb + h * dyh)
         dq0 = np.uint32(dq0 + b * dqb + h * dqh)
         m0 = np.uint32(m0 + b * mb + h * mh)
-        i0 = (pieces - 1 - cuda.blockIdx.x % pieces) * QUERIES  # the last queries see most: their blocks start first
+        i0 = (pieces - 1 - piece) * QUERIES  # the last queries see most: their blocks start first
         i = i0 + down
         end = max(0, min(Tk, min(i0 + QUERIES, Tq) + Tk - Tq)) if causal else Tk
         for n in range(outputs):
@@ -178,7 +178,7 @@ def attention_dq(D, QUERIES, KEYS, DOWN, ACROSS, has_mask=False, has_dropout=Fal
 
 @functools.cache
 def attention_dkdv(D, KEYS, QUERIES, DOWN, ACROSS, has_mask=False, has_dropout=False):
-    """A block of DOWN x ACROSS threads owns KEYS keys of a head and goes over the queries; scores lie (keys, queries)."""
+    """A block of DOWN x ACROSS threads owns KEYS keys of a head and goes over the queries; scores (keys, queries)."""
     t = tiles(D, KEYS, QUERIES, DOWN, ACROSS)
     load_keys, load_queries, products, put, accumulate = (
         t.load_rows, t.load_columns, t.products, t.put, t.accumulate
@@ -208,8 +208,8 @@ def attention_dkdv(D, KEYS, QUERIES, DOWN, ACROSS, has_mask=False, has_dropout=F
         out_k, out_v = cuda.local.array(outputs, np.float32), cuda.local.array(outputs, np.float32)
         down, across = cuda.threadIdx.x // ACROSS, cuda.threadIdx.x % ACROSS
         pieces = (Tk + KEYS - 1) // KEYS
-        head = cuda.blockIdx.x // pieces
-        b, h = head // H, head % H
+        head, piece = split(cuda.blockIdx.x, pieces)
+        b, h = split(head, H)
         q0 = np.uint32(q0 + b * qb + h * qh)
         k0 = np.uint32(k0 + b * kb + h * kh)
         v0 = np.uint32(v0 + b * vb + h * vh)
@@ -217,7 +217,7 @@ def attention_dkdv(D, KEYS, QUERIES, DOWN, ACROSS, has_mask=False, has_dropout=F
         dk0 = np.uint32(dk0 + b * dkb + h * dkh)
         dv0 = np.uint32(dv0 + b * dvb + h * dvh)
         m0 = np.uint32(m0 + b * mb + h * mh)
-        j0 = cuda.blockIdx.x % pieces * KEYS  # the first keys are seen by most queries
+        j0 = piece * KEYS  # the first keys are seen by most queries
         j = j0 + down
         start = max(0, j0 + Tq - Tk) // QUERIES * QUERIES if causal else 0
         for n in range(outputs):

@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from .attention_tiles import LOWEST, ZERO, budget, drop_weights, hide_scores, tiles
+from .attention_tiles import LOWEST, ZERO, budget, drop_weights, hide_scores, split, tiles
 from .dropout import GOLDEN
 from .ladder import rung
 from .machine import Bytes, Count, Flag, Float, Floats, Int, Key, cuda, kernel, load4, store4
@@ -140,7 +140,7 @@ def attention_by_patches(D, QUERIES, KEYS, DOWN, ACROSS, has_mask=False, has_dro
     scores, outputs = R * C, R * E
     hide = hide_scores(R, C, DOWN, ACROSS, True, has_mask)
     drop = drop_weights(R, C, DOWN, ACROSS)
-    registers, resident = budget(t.threads, scores + outputs + 3 * R + 16 * (has_mask or has_dropout))
+    registers, resident = budget(t.threads, scores + outputs + 2 * R + 16 * (has_mask or has_dropout))
 
     @kernel(t.threads, registers, resident)
     def attention_v3(
@@ -156,14 +156,14 @@ def attention_by_patches(D, QUERIES, KEYS, DOWN, ACROSS, has_mask=False, has_dro
         m, total = cuda.local.array(R, np.float32), cuda.local.array(R, np.float32)
         down, across = cuda.threadIdx.x // ACROSS, cuda.threadIdx.x % ACROSS
         pieces = (Tq + QUERIES - 1) // QUERIES
-        head = cuda.blockIdx.x // pieces
-        b, h = head // H, head % H
+        head, piece = split(cuda.blockIdx.x, pieces)
+        b, h = split(head, H)
         q0 = np.uint32(q0 + b * qb + h * qh)
         k0 = np.uint32(k0 + b * kb + h * kh)
         v0 = np.uint32(v0 + b * vb + h * vh)
         y0 = np.uint32(y0 + b * yb + h * yh)
         m0 = np.uint32(m0 + b * mb + h * mh)
-        i0 = (pieces - 1 - cuda.blockIdx.x % pieces) * QUERIES  # the last queries see most: their blocks start first
+        i0 = (pieces - 1 - piece) * QUERIES  # the last queries see most: their blocks start first
         i = i0 + down
         end = max(0, min(Tk, min(i0 + QUERIES, Tq) + Tk - Tq)) if causal else Tk
         for r in range(R):
@@ -215,8 +215,10 @@ def attention_by_patches(D, QUERIES, KEYS, DOWN, ACROSS, has_mask=False, has_dro
                 for c in range(0, E, 4):
                     n, d = r * E + c, 4 * across + c * ACROSS
                     if d < width:
-                        store4(y, y0 + (i + r * DOWN) * yt + d,
-                               out[n] * inverse, out[n + 1] * inverse, out[n + 2] * inverse, out[n + 3] * inverse)  # fmt: skip
+                        at = y0 + (i + r * DOWN) * yt + d
+                        store4(
+                            y, at, out[n] * inverse, out[n + 1] * inverse, out[n + 2] * inverse, out[n + 3] * inverse
+                        )
                 if across == 0:
                     lse[np.uint32(head * Tq + i + r * DOWN)] = ZERO if whole == ZERO else m[r] + math.log(whole)
 

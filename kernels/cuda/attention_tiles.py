@@ -20,6 +20,7 @@ import numpy as np
 
 from .dropout import GOLDEN, kept
 from .machine import cuda, device_function, load4, store4
+from .warp import LANES
 
 ZERO = np.float32(0)
 HIDDEN = np.float32(-3e38)  # score of a key that may not be seen: exp(HIDDEN - m) is 0 for all m that occur
@@ -41,13 +42,14 @@ class Tiles(NamedTuple):
 
 
 def budget(threads: int, floats: int) -> tuple[int, int]:
-    """Registers of a thread that holds so many floats in patches, and how many blocks then fit into a multiprocessor.
+    """Registers for a thread that holds so many floats in patches, and how many blocks then fit into a multiprocessor.
 
-    It has four parts with 16,384 registers each, and a warp stays in one of them. 72: what else a thread needs, as
-    compiled; a compiler that is not told reaches for more, and more warps do more than more registers.
+    It has four parts of 16,384 registers, and each warp stays in one of them: 4 warps find 128 registers a thread, 3
+    find 168, 2 find the most that a thread can have, 255. A compiler that is not told takes more than it needs. The
+    limits are what it needs, as compiled.
     """
-    warps = max(1, min(4, 512 // (floats + 72)))  # in each part
-    return min(255, 512 // warps // 8 * 8), max(1, 128 * warps // threads)
+    warps, registers = (4, 128) if floats <= 48 else (3, 168) if floats <= 112 else (2, 255)
+    return registers, max(1, 4 * warps * LANES // threads)
 
 
 @functools.cache
@@ -121,8 +123,7 @@ def _products(D, pitch, R, C, DOWN, ACROSS):
         d = 0
         while d < D:
             four(a, b, at_a + d, at_b + d, held, s)
-            four(a, b, at_a + d + 4, at_b + d + 4, held, s)
-            d += 8
+            d += 4
 
     return products
 
@@ -167,12 +168,18 @@ def _accumulate(COLUMNS, pitch, w_pitch, R, C, DOWN, ACROSS):
         n = 0
         while n < COLUMNS:
             four(w, b, at_w, at_b, held, y)
-            four(w, b, at_w + 4, at_b + 4 * pitch, held, y)
-            at_w += 8
-            at_b += 8 * pitch
-            n += 8
+            at_w += 4
+            at_b += 4 * pitch
+            n += 4
 
     return accumulate
+
+
+@device_function
+def split(n, inner):
+    """n // inner and n % inner of numbers that are not negative: unsigned and of 32 bits a division is short."""
+    outer = np.uint32(n) // np.uint32(inner)
+    return np.int32(outer), np.int32(np.uint32(n) - outer * np.uint32(inner))
 
 
 # --- what stands between the products -------------------------------------------------------------------------

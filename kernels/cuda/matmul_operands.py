@@ -9,7 +9,7 @@ import numpy as np
 from .device import DeviceArray, broadcast_view, copy
 from .errors import DeviceError
 from .machine import Kernel
-from .matmul_parts import ACROSS, ALONG, ANYHOW, DEPTH
+from .matmul_parts import ACROSS, ACROSS_1, ALONG, ALONG_1, ANYHOW, DEPTH
 from .matmul_tiles import matmul_two_slices
 
 MULTIPROCESSORS = (
@@ -17,10 +17,10 @@ MULTIPROCESSORS = (
 )
 STACK = 65535  # most blocks that a grid may have along z
 
-# Way of a, way of b -> kernel. The last fits all. Row-major a @ b is (ALONG, ACROSS); in backward dy @ weight^T is
-# (ALONG, ALONG) and x^T @ dy is (ACROSS, ACROSS). (ANYHOW, ACROSS): dy of an odd number of columns, as GPT-2's logits.
+# Way of a, way of b -> kernel. Row-major a @ b is (ALONG, ACROSS); in backward dy @ weight^T is (ALONG, ALONG), and
+# x^T @ dy is (ACROSS, ACROSS); with _1, dy has an odd number of columns, as GPT-2's logits do. SMALL's last fits all.
 LARGE = {ways: matmul_two_slices(8, 8, *ways) for ways in [
-    (ALONG, ACROSS), (ALONG, ALONG), (ACROSS, ACROSS), (ANYHOW, ACROSS)]}  # fmt: skip
+    (ALONG, ACROSS), (ALONG, ALONG), (ACROSS, ACROSS), (ALONG_1, ACROSS), (ACROSS_1, ACROSS)]}  # fmt: skip
 SMALL = {ways: matmul_two_slices(8, 4, *ways) for ways in [
     (ALONG, ACROSS), (ALONG, ALONG), (ACROSS, ACROSS), (ANYHOW, ANYHOW)]}  # fmt: skip
 
@@ -39,11 +39,10 @@ class Operand(NamedTuple):
 
     def way(self, lines: int, K: int) -> str:
         """How it can be read; see matmul_parts.py."""
-        if self.start % 4 == 0 and self.z % 4 == 0:
-            if self.k == 1 and self.line % 4 == 0 and K % 4 == 0:
-                return ALONG
-            if self.line == 1 and self.k % 4 == 0 and lines % 4 == 0:
-                return ACROSS
+        if self.k == 1:
+            return ALONG if all(n % 4 == 0 for n in (self.start, self.z, self.line, K)) else ALONG_1
+        if self.line == 1:
+            return ACROSS if all(n % 4 == 0 for n in (self.start, self.z, self.k, lines)) else ACROSS_1
         return ANYHOW
 
 
@@ -62,6 +61,11 @@ def _operand(x, stack, line, k):
         raise DeviceError(f"the cuda row multiplies float32 matrices, got {x.dtype}: x.astype('float32') first")
     if any(stride < 0 for stride in x.strides):  # kernels count with unsigned numbers
         x = copy(x)
+    if x.offset + sum((n - 1) * stride for n, stride in zip(x.shape, x.strides, strict=True)) >= 2**32:
+        raise DeviceError(
+            f"matmul on the card counts elements with 32 bits, an array of shape {x.shape} reaches beyond 2^32; "
+            "a smaller batch_size (with accumulate) makes smaller arrays"
+        )
     z = _step(x, stack)
     if z is None:
         x = copy(broadcast_view(x, (*stack, *x.shape[-2:])))
@@ -111,12 +115,11 @@ def choose_tile(M: int, N: int, K: int, stack: int = 1, may_cut: bool = True) ->
 
 
 def kernel_for(tile: int, a_way: str, b_way: str) -> tuple[Kernel, int]:
-    """The kernel for operands that lie so, and its tile: a large one may lack, then it is the small one."""
-    for size, kernels in ((128, LARGE), (64, SMALL)):
-        for ways in ((a_way, b_way), (ANYHOW, b_way), (ANYHOW, ANYHOW)):
-            if size <= tile and ways in kernels:
-                return kernels[ways], size
-    raise AssertionError("there is a small kernel for all ways")
+    """The kernel for operands that lie so, and its tile: a small one where there is no large one for them."""
+    ways = (a_way, b_way)
+    if tile == 128 and ways in LARGE:
+        return LARGE[ways], 128
+    return SMALL.get(ways, SMALL[ANYHOW, ANYHOW]), 64
 
 
 def launch(kernel: Kernel, tile: int, a: Operand, b: Operand, y: DeviceArray, K: int, *ending):

@@ -15,7 +15,8 @@ In `lines` we count the rows of a and the columns of b. How a matrix lies in mem
 
     ALONG    neighbours along k: a slice is fetched in pieces of four k, 128 bits each, and turned
     ACROSS   neighbours across the lines: fetched in pieces of four lines, 128 bits each
-    ANYHOW   any strides: four single numbers a thread, its neighbours along k where those are neighbours in memory
+    ALONG_1, ACROSS_1   the same where such pieces would not begin at multiples of four: four single numbers a thread
+    ANYHOW   any strides, also these two: the kernel finds out
 
 A slice that reaches past the last line fetches that line again: what it adds up is not written. Only the first slice
 may be short of k, so that the loop over the others has no such question in it; what it lacks is zero.
@@ -29,7 +30,7 @@ from .activation import gelu_of
 from .fours import FOUR
 from .machine import device_function, load4, store4
 
-ALONG, ACROSS, ANYHOW = "along", "across", "anyhow"
+ALONG, ACROSS, ALONG_1, ACROSS_1, ANYHOW = "along", "across", "along_1", "across_1", "anyhow"
 DEPTH = 8  # k in a slice
 ZERO, ONE, TWO, THREE, EIGHT, SIXTEEN, WARP = (np.uint32(n) for n in (0, 1, 2, 3, 8, 16, 32))
 TALL = np.uint32(8)  # tiles below each other that are worked on together: they share b, and b stays in the L2 cache
@@ -47,12 +48,12 @@ def moves(way, tile, pitch):
     """
     tile, quarter, pitch = np.uint32(tile), np.uint32(tile // 4), np.uint32(pitch)
 
-    if way == ANYHOW:
+    if way not in (ALONG, ACROSS):
 
         @device_function
         def position(k, t):
             """Line and k of the first of four numbers, and the steps to the next."""
-            if k == ONE:
+            if way == ALONG_1 or (way == ANYHOW and k == ONE):
                 return t // EIGHT, t % EIGHT, quarter, ZERO
             return t % tile, t // tile, ZERO, TWO
 
@@ -75,7 +76,7 @@ def moves(way, tile, pitch):
         @device_function
         def fetch(x, at, ahead, held):
             for i in range(4):
-                held[i] = x[at[i] + ahead]
+                held[i] = x[np.uint32(at[i] + ahead)]
 
         @device_function
         def put(held, slice, place, step):

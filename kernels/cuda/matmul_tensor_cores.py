@@ -77,7 +77,7 @@ def matmul_tensor_cores(tile):
         b_slices = cuda.shared.array(two_slices, np.float32)
         sums = cuda.local.array(sums_each, np.float32)
         a_held, b_held = cuda.local.array(4, np.float32), cuda.local.array(4, np.float32)
-        a_at, b_at = cuda.local.array(4, np.uint64), cuda.local.array(4, np.uint64)
+        a_at, b_at = cuda.local.array(4, np.uint32), cuda.local.array(4, np.uint32)
         for i in range(sums_each):
             sums[i] = np.float32(0)
         t, z = np.uint32(cuda.threadIdx.x), np.uint32(cuda.blockIdx.z)

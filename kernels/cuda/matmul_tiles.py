@@ -44,7 +44,7 @@ def matmul_registers(TM, TN, a_way, b_way):
         sums = cuda.local.array(sums_each, np.float32)
         a_of_k, b_of_k = cuda.local.array(TM, np.float32), cuda.local.array(TN, np.float32)
         a_held, b_held = cuda.local.array(4, np.float32), cuda.local.array(4, np.float32)
-        a_at, b_at = cuda.local.array(4, np.uint64), cuda.local.array(4, np.uint64)
+        a_at, b_at = cuda.local.array(4, np.uint32), cuda.local.array(4, np.uint32)
         for i in range(sums_each):
             sums[i] = np.float32(0)
         t, z = np.uint32(cuda.threadIdx.x), np.uint32(cuda.blockIdx.z)
@@ -100,7 +100,7 @@ def matmul_two_slices(TM, TN, a_way, b_way):
         sums = cuda.local.array(sums_each, np.float32)
         a_of_k, b_of_k = cuda.local.array(TM, np.float32), cuda.local.array(TN, np.float32)
         a_held, b_held = cuda.local.array(4, np.float32), cuda.local.array(4, np.float32)
-        a_at, b_at = cuda.local.array(4, np.uint64), cuda.local.array(4, np.uint64)
+        a_at, b_at = cuda.local.array(4, np.uint32), cuda.local.array(4, np.uint32)
         for i in range(sums_each):
             sums[i] = np.float32(0)
         t, z = np.uint32(cuda.threadIdx.x), np.uint32(cuda.blockIdx.z)

@@ -1,7 +1,7 @@
 """A warp's 32 threads add up, or find the largest of, a number each, by exchanging registers.
 
-    lanes 0 … 31 hold one number each; in five rounds each adds that of the lane whose number differs in one bit:
-    16, 8, 4, 2, 1 apart. Then all hold the sum of all.
+lanes 0 … 31 hold one number each; in five rounds each adds that of the lane whose number differs in one bit:
+16, 8, 4, 2, 1 apart. Then all hold the sum of all.
 """
 
 from .machine import cuda, device_function

@@ -47,7 +47,7 @@ class CrossEntropy(Op):
         if reduction == "none":
             return row.reshape(losses, logits.shape[:-1])
         if reduction == "mean":
-            count = int(row.sum(row.compare(targets, ignore_index, "!="), (0,)))
+            count = int(row.to_host(row.sum(row.compare(targets, ignore_index, "!="), (0,))))
             if count == 0:
                 raise ArgumentError(
                     f"cross_entropy: all {prod(targets.shape)} targets are ignore_index ({ignore_index}), so their "

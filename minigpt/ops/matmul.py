@@ -102,7 +102,7 @@ def _needs(ctx, bias):
 
 
 class Linear(Op):
-    """y = x @ weight + bias + residual;  dx = dy @ weight^T, dweight = x^T @ dy, dbias = sum of its rows, dresidual = dy
+    """y = x @ weight + bias + residual;  dx = dy @ weight^T, dweight = x^T @ dy, dbias = sum of dy, dresidual = dy
 
     Shapes:   x (..., in), weight (in, out), bias (out,) or None, residual (..., out) or None -> y (..., out)
     Settings: transposed: weight is (out, in), y = x @ weight^T + bias, dweight = dy^T @ x (GPT's head reuses wte so)

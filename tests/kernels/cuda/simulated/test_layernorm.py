@@ -66,13 +66,24 @@ def test_every_rung_backward(rung, shape, rng, monkeypatch):
         np.testing.assert_allclose(a.reshape(b.shape), b, rtol=0, atol=2e-5 * np.abs(b).max())
 
 
-def test_rows_too_long_for_registers(agrees, rng):
-    """1028: forward's longest instance, one too long for backward's; 2052: too long for forward's."""
-    x, dy = hard(rng, (1, 1028)), rng.standard_normal((1, 1028), dtype=np.float32)
-    weight = rng.standard_normal(1028, dtype=np.float32)
-    _, mean, rstd = agrees("layernorm", "layernorm_forward", x, weight, tolerance=2e-5)
+@pytest.mark.parametrize("C", [260, 516, 1028, 2052])
+def test_an_instance_for_every_length(C, agrees, rng):
+    """Rows of 3, 6 and 16 times 128 in registers, and one that is too long for them."""
+    agrees("layernorm", "layernorm_forward", hard(rng, (1, C)), tolerance=2e-5)
+
+
+def test_rows_too_long_for_registers_backward(agrees, rng, monkeypatch):
+    monkeypatch.setattr(layernorm, "WIDEST", 8)
+    x, dy = hard(rng, (3, 12)), rng.standard_normal((3, 12), dtype=np.float32)
+    _, mean, rstd = reference.layernorm_forward(x)
+    agrees("layernorm", "layernorm_backward", dy, x, None, mean, rstd, tolerance=2e-5)
+
+
+def test_the_longest_instance_backward(agrees, rng):
+    x, dy = hard(rng, (2, 392)), rng.standard_normal((2, 392), dtype=np.float32)
+    weight = rng.standard_normal(392, dtype=np.float32)
+    _, mean, rstd = reference.layernorm_forward(x)
     agrees("layernorm", "layernorm_backward", dy, x, weight, mean, rstd, tolerance=2e-5)
-    agrees("layernorm", "layernorm_forward", hard(rng, (1, 2052)), tolerance=2e-5)
 
 
 @pytest.mark.parametrize("start", [0, 1])

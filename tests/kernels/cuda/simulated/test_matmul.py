@@ -13,7 +13,7 @@ from kernels.cuda.matmul_parts import PLAIN
 from kernels.cuda.matmul_tensor_cores import matmul_tensor_cores
 from kernels.cuda.matmul_tiles import matmul_registers, matmul_two_slices
 
-WAYS = ("along", "across", "anyhow")
+WAYS = ("along", "across", "along_1", "across_1", "anyhow")
 SIZES = [  # M, K, N
     (1, 1, 1), (5, 7, 3), (33, 9, 34), (36, 20, 68), (32, 16, 32), (3, 0, 5), (4, 8, 0), (1, 12, 40)]  # fmt: skip
 LAYOUTS = {"nn": (False, False), "nt": (False, True), "tn": (True, False), "tt": (True, True)}
@@ -83,7 +83,7 @@ def test_every_rung(rung, size, layout, rng):
 @pytest.mark.parametrize("factory", [matmul_registers, matmul_two_slices])
 def test_every_way_of_reading(factory, a_way, b_way, rng):
     size = (36, 12, 40)
-    layout = ("t" if a_way == "across" else "n") + ("t" if b_way == "along" else "n")
+    layout = ("t" if "across" in a_way else "n") + ("t" if "along" in b_way else "n")
     a, b, a_card, b_card = operands(rng, size, layout)
     close(run(factory(4, 4, a_way, b_way), 32, a_card, b_card, 12), a @ b)
 
@@ -102,19 +102,24 @@ def test_ladder():
 # --- ways, tiles, pieces -------------------------------------------------------------------------------------------
 
 
-def test_ways():
-    def seen(x, lines, K):
-        return x.way(lines, K)
-
-    a = device.empty((8, 12))
-    assert seen(left(a), 8, 12) == "along"
-    assert seen(right(a), 12, 8) == "across"
-    assert seen(left(on_card(np.zeros((8, 12), np.float32), True)), 8, 12) == "across"
-    assert seen(left(device.empty((8, 11))), 8, 11) == "anyhow"  # rows of 11 do not begin at multiples of four
-    assert seen(left(device.view_of(device.empty((8, 16)), (slice(None), slice(0, 12)))), 8, 12) == "along"
-    assert seen(left(device.view_of(device.empty((8, 16)), (slice(None), slice(1, 13)))), 8, 12) == "anyhow"
-    assert seen(left(device.view_of(device.empty((8, 16)), (slice(None), slice(0, 11)))), 8, 11) == "anyhow"
-    assert seen(left(device.view_of(device.empty((8, 24)), (slice(None), slice(0, 24, 2)))), 8, 12) == "anyhow"
+@pytest.mark.parametrize(
+    ("stored", "key", "way"),
+    [
+        ((8, 12), np.s_[:], "along"),
+        ((8, 11), np.s_[:], "along_1"),  # rows of 11 do not begin at multiples of four
+        ((8, 16), np.s_[:, 0:12], "along"),
+        ((8, 16), np.s_[:, 1:13], "along_1"),
+        ((8, 16), np.s_[:, 0:11], "along_1"),  # the last piece of four would reach past K
+        ((8, 24), np.s_[:, ::2], "anyhow"),
+    ],
+)
+def test_ways(stored, key, way):
+    x = device.view_of(device.empty(stored), key)
+    lines, K = x.shape
+    assert left(x).way(lines, K) == way
+    turned = device.DeviceArray(x.lease, x.dtype, x.shape[::-1], x.strides[::-1], x.offset)
+    assert right(turned).way(lines, K) == way
+    assert left(turned).way(K, lines) == right(x).way(K, lines) == way.replace("along", "across")
 
 
 TOKENS = 8 * 1024
@@ -153,7 +158,7 @@ def test_sum_in_pieces(layout, rng, monkeypatch):
 @pytest.mark.parametrize("ways", matmul_operands.LARGE, ids="-".join)
 def test_large_tiles(ways, rng):
     """The sizes reach into a second tile by one thread's rows."""
-    layout = ("t" if ways[0] == "across" else "n") + ("t" if ways[1] == "along" else "n")
+    layout = ("t" if "across" in ways[0] else "n") + ("t" if "along" in ways[1] else "n")
     size = (132, 4, 4)
     a, b, a_card, b_card = operands(rng, size, layout)
     close(run(matmul_operands.LARGE[ways], 128, a_card, b_card, 4), a @ b)
@@ -226,6 +231,14 @@ def test_only_float32():
     ids = device.from_host(np.ones((2, 2), np.int64))
     with pytest.raises(DeviceError, match="float32"):
         matmul.matmul(ids, ids)
+
+
+def test_too_large():
+    """Refused before anything is launched; the view lies about its memory, so as not to need it."""
+    small = device.empty((2, 2))
+    huge = device.DeviceArray(small.lease, small.dtype, (2, 2), (2**32, 1))
+    with pytest.raises(DeviceError, match="32 bits"):
+        matmul.matmul(huge, small)
 
 
 # --- the linear layer --------------------------------------------------------------------------------------------
