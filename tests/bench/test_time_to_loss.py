@@ -202,7 +202,11 @@ def test_ctrl_c_is_130_without_a_figure(small, text, monkeypatch, capsys):
             return super().step()
 
     monkeypatch.setattr(bench, "Trainer", Interrupted)
-    assert bench.main([text, "1.0", "1", "1"]) == 130
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a job started in the background
+    try:
+        assert bench.main([text, "1.0", "1", "1"]) == 130
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert capsys.readouterr().out == ""
 
 
