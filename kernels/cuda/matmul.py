@@ -104,9 +104,7 @@ def matmul_v2(a, b, y):
     launch(SHARED, SIDE, *_operands(a, b, y), y, a.shape[-1])
 
 
-@rung(
-    "matmul", 3, "8 x 8 sums a thread, in registers: each number read from shared memory is used 8 times; 128-bit loads"
-)
+@rung("matmul", 3, "8 x 8 sums a thread, in registers: each number from shared memory is used 8 times; 128-bit loads")
 def matmul_v3(a, b, y):
     p, q = _operands(a, b, y)
     K = a.shape[-1]

@@ -12,9 +12,7 @@ from .machine import Kernel
 from .matmul_parts import ACROSS, ACROSS_1, ALONG, ALONG_1, ANYHOW, DEPTH
 from .matmul_tiles import matmul_two_slices
 
-MULTIPROCESSORS = (
-    132  # of an H200; the choices below are good for other cards too, and results do not depend on the card
-)
+MULTIPROCESSORS = 132  # of an H200; not asked of the card, so that all cards add up in the same order
 STACK = 65535  # most blocks that a grid may have along z
 
 # Way of a, way of b -> kernel. Row-major a @ b is (ALONG, ACROSS); in backward dy @ weight^T is (ALONG, ALONG), and

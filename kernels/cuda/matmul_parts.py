@@ -216,12 +216,8 @@ def writer(TM, TN):
                 for j in range(0, TN, 4):
                     n = column + EIGHT * np.uint32(j)
                     at, k = y0 + m * N + n, i * TN + j
-                    v0, v1, v2, v3 = (
-                        sums[k] + b[j],
-                        sums[k + 1] + b[j + 1],
-                        sums[k + 2] + b[j + 2],
-                        sums[k + 3] + b[j + 3],
-                    )
+                    v0, v1 = sums[k] + b[j], sums[k + 1] + b[j + 1]
+                    v2, v3 = sums[k + 2] + b[j + 2], sums[k + 3] + b[j + 3]
                     if N % FOUR == ZERO:
                         if n < N:
                             write_four(y, at, v0, v1, v2, v3, other, ending)

@@ -5,6 +5,7 @@
 The PTX of the same kernel shows whether float64 has crept in. Needs the extra [cuda-check].
 """
 
+import functools
 import re
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -12,18 +13,20 @@ from unittest import mock
 
 
 class Compiled(NamedTuple):
-    """What became of a kernel. spilled and shared in bytes."""
+    """What became of a kernel. spilled and shared in bytes; code: what the card gets, an ELF file."""
 
     registers: int
     spilled: int
     shared: int
     ptx: str
+    code: bytes
 
     @property
     def uses_float64(self) -> bool:
         return ".f64" in self.ptx
 
 
+@functools.cache
 def compile_offline(kernel, capability: tuple[int, int]) -> Compiled:
     """The kernel for a card of this compute capability, (9, 0) say."""
     from cuda.bindings import nvjitlink
@@ -43,6 +46,8 @@ def compile_offline(kernel, capability: tuple[int, int]) -> Compiled:
         nvjitlink.complete(linker)
         log = bytearray(nvjitlink.get_info_log_size(linker))
         nvjitlink.get_info_log(linker, log)
+        code = bytearray(nvjitlink.get_linked_cubin_size(linker))
+        nvjitlink.get_linked_cubin(linker, code)
     finally:
         nvjitlink.destroy(linker)
     text = log.decode()
@@ -51,4 +56,5 @@ def compile_offline(kernel, capability: tuple[int, int]) -> Compiled:
         spilled=sum(int(n) for n in re.findall(r"(\d+) bytes spill", text)),
         shared=sum(int(n) for n in re.findall(r"(\d+) bytes smem", text)),
         ptx=ptx if isinstance(ptx, str) else ptx.decode(),
+        code=bytes(code),
     )
