@@ -15,6 +15,7 @@ from .attention_forward import attention_by_patches
 from .device import zeros
 from .dropout import GOLDEN
 from .errors import DeviceError
+from .ladder import rung
 
 # Head width -> sizes of the tiles and of the grid of threads: (QUERIES, KEYS, DOWN, ACROSS) or, for dk and dv,
 # (KEYS, QUERIES, DOWN, ACROSS). The wider a head, the fewer rows fit into shared memory.
@@ -24,15 +25,23 @@ DECODING = {16: (8, 16, 8, 4), 32: (8, 32, 8, 8), 64: (8, 32, 8, 8), 128: (8, 16
 BACKWARD = {16: (32, 16, 16, 4), 32: (32, 32, 8, 8), 64: (32, 32, 8, 8), 128: (16, 16, 8, 8)}
 MANY = 264  # blocks: two for each of the 132 multiprocessors of an H200; with fewer, smaller tiles make more blocks
 
-for D in FORWARD:  # made now, so that the tests compile them; others, with mask or dropout, are made when asked for
-    attention_by_patches(D, *FORWARD[D])
-    attention_dq(D, *BACKWARD[D])
-    attention_dkdv(D, *BACKWARD[D])
-attention_by_patches(64, *FORWARD_FEW[64])
-attention_by_patches(64, *DECODING[64])
-attention_by_patches(64, *FORWARD[64], True, True)
-attention_dq(64, *BACKWARD[64], True, True)
-attention_dkdv(64, *BACKWARD[64], True, True)
+PLAIN, MASK_AND_DROPOUT = (False, False), (True, True)
+for D in FORWARD:  # made now, so that the tests compile them; what is missing here is made when it is asked for
+    attention_by_patches(D, *FORWARD[D], *PLAIN)
+    attention_dq(D, *BACKWARD[D], *PLAIN)
+    attention_dkdv(D, *BACKWARD[D], *PLAIN)
+attention_by_patches(64, *FORWARD_FEW[64], *PLAIN)
+attention_by_patches(64, *DECODING[64], *PLAIN)
+attention_by_patches(64, *FORWARD[64], *MASK_AND_DROPOUT)
+attention_dq(64, *BACKWARD[64], *MASK_AND_DROPOUT)
+attention_dkdv(64, *BACKWARD[64], *MASK_AND_DROPOUT)
+
+rung("attention_forward", 3, "each thread a patch of the scores and of y in registers; masks, dropout, any strides")(
+    attention_by_patches(64, *FORWARD[64], *PLAIN)
+)
+rung("attention_backward", 2, "tiles of keys, then of queries, by patches; scores computed anew in both")(
+    attention_dkdv(64, *BACKWARD[64], *PLAIN)
+)
 
 
 def attention_forward(q, k, v, mask=None, causal=False, scale=1.0, dropout=(0.0, 0, 0)):  # (B, H, T, D)

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from .attention_tiles import ZERO, budget, drop_weights, hide_scores, split, tiles
+from .attention_tiles import ZERO, budget, drop_weights, hide_scores, kernel_name, split, tiles
 from .dropout import GOLDEN
 from .ladder import rung
 from .machine import Bytes, Count, Flag, Float, Floats, Int, Key, cuda, kernel, store4
@@ -98,7 +98,7 @@ def attention_dkdv_v1(
 
 
 @functools.cache
-def attention_dq(D, QUERIES, KEYS, DOWN, ACROSS, has_mask=False, has_dropout=False):
+def attention_dq(D, QUERIES, KEYS, DOWN, ACROSS, has_mask, has_dropout):
     """A block of DOWN x ACROSS threads owns QUERIES queries of a head and goes over the keys."""
     t = tiles(D, QUERIES, KEYS, DOWN, ACROSS)
     load_queries, load_keys, products, put, accumulate = (
@@ -172,12 +172,12 @@ def attention_dq(D, QUERIES, KEYS, DOWN, ACROSS, has_mask=False, has_dropout=Fal
                         store4(dq, dq0 + (i + r * DOWN) * dqt + d,
                                out[n] * scale, out[n + 1] * scale, out[n + 2] * scale, out[n + 3] * scale)  # fmt: skip
 
-    attention_dq_v2.name = _name("attention_dq_v2", D, QUERIES, has_mask, has_dropout)
+    attention_dq_v2.name = kernel_name("attention_dq_v2", D, QUERIES, has_mask, has_dropout)
     return attention_dq_v2
 
 
 @functools.cache
-def attention_dkdv(D, KEYS, QUERIES, DOWN, ACROSS, has_mask=False, has_dropout=False):
+def attention_dkdv(D, KEYS, QUERIES, DOWN, ACROSS, has_mask, has_dropout):
     """A block of DOWN x ACROSS threads owns KEYS keys of a head and goes over the queries; scores (keys, queries)."""
     t = tiles(D, KEYS, QUERIES, DOWN, ACROSS)
     load_keys, load_queries, products, put, accumulate = (
@@ -269,9 +269,5 @@ def attention_dkdv(D, KEYS, QUERIES, DOWN, ACROSS, has_mask=False, has_dropout=F
                         store4(dv, dv0 + (j + r * DOWN) * dvt + d,
                                out_v[n], out_v[n + 1], out_v[n + 2], out_v[n + 3])  # fmt: skip
 
-    attention_dkdv_v2.name = _name("attention_dkdv_v2", D, KEYS, has_mask, has_dropout)
+    attention_dkdv_v2.name = kernel_name("attention_dkdv_v2", D, KEYS, has_mask, has_dropout)
     return attention_dkdv_v2
-
-
-def _name(stem, D, rows, has_mask, has_dropout):
-    return f"{stem}_{D}_{rows}" + "_mask" * has_mask + "_dropout" * has_dropout

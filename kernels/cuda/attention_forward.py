@@ -13,7 +13,7 @@ import math
 
 import numpy as np
 
-from .attention_tiles import LOWEST, ZERO, budget, drop_weights, hide_scores, split, tiles
+from .attention_tiles import LOWEST, ZERO, budget, drop_weights, hide_scores, kernel_name, split, tiles
 from .dropout import GOLDEN
 from .ladder import rung
 from .machine import Bytes, Count, Flag, Float, Floats, Int, Key, cuda, kernel, load4, store4
@@ -129,7 +129,7 @@ attention_v2 = rung(
 
 
 @functools.cache
-def attention_by_patches(D, QUERIES, KEYS, DOWN, ACROSS, has_mask=False, has_dropout=False):
+def attention_by_patches(D, QUERIES, KEYS, DOWN, ACROSS, has_mask, has_dropout):
     """Rung 3: a block of DOWN x ACROSS threads for QUERIES queries of a head; sizes as in attention_tiles.tiles."""
     t = tiles(D, QUERIES, KEYS, DOWN, ACROSS)
     load_queries, load_keys, products, put, accumulate = (
@@ -222,7 +222,5 @@ def attention_by_patches(D, QUERIES, KEYS, DOWN, ACROSS, has_mask=False, has_dro
                 if across == 0:
                     lse[np.uint32(head * Tq + i + r * DOWN)] = ZERO if whole == ZERO else m[r] + math.log(whole)
 
-    attention_v3.name = "_".join(
-        ["attention_v3", str(D), str(QUERIES), *["mask"] * has_mask, *["dropout"] * has_dropout]
-    )
+    attention_v3.name = kernel_name("attention_v3", D, QUERIES, has_mask, has_dropout)
     return attention_v3

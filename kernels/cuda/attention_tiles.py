@@ -52,6 +52,10 @@ def budget(threads: int, floats: int) -> tuple[int, int]:
     return registers, max(1, 4 * warps * LANES // threads)
 
 
+def kernel_name(stem: str, D: int, rows: int, has_mask: bool, has_dropout: bool) -> str:
+    return f"{stem}_{D}_{rows}" + "_mask" * has_mask + "_dropout" * has_dropout
+
+
 @functools.cache
 def tiles(D: int, ROWS: int, COLUMNS: int, DOWN: int, ACROSS: int) -> Tiles:
     """D, COLUMNS divisible by 8; ROWS by DOWN; COLUMNS by ACROSS; D by 4 ACROSS. ACROSS a power of two up to 32."""

@@ -298,4 +298,4 @@ def test_first_rung_backward(Tq, Tk, causal, rng):
 
 def test_sizes_that_do_not_fit_each_other():
     with pytest.raises(ValueError, match="evenly"):
-        attention_by_patches(8, 8, 8, 3, 2)
+        attention_by_patches(8, 8, 8, 3, 2, False, False)
