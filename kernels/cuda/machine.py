@@ -31,14 +31,18 @@ SIMULATED = os.environ.get("MINIGPT_CUDA_SIMULATOR") == "1"
 DEBUG = os.environ.get("MINIGPT_CUDA_DEBUG") == "1"
 
 if SIMULATED:
+    from . import simulated_time as clock
     from . import simulator as card
 else:
     from . import numba_cuda as card  # type: ignore[no-redef]
+
+    clock = card
 
 cuda = card.cuda
 load4, store4 = card.load4, card.store4
 device_function = card.device_function
 copy_out, synchronize, free_bytes, card_name = card.copy_out, card.synchronize, card.free_bytes, card.card_name
+Stopwatch, copy_within, l2_bytes = clock.Stopwatch, clock.copy_within, clock.l2_bytes
 
 
 class Kind(NamedTuple):

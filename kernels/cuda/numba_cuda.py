@@ -177,3 +177,34 @@ def free_bytes() -> int:
 def card_name() -> str:
     name = cuda.get_current_device().name
     return name.decode() if isinstance(name, bytes) else name
+
+
+# --- time -------------------------------------------------------------------------------------------------------
+
+
+class Stopwatch:
+    """Seconds of the card's own time between two places in what it is told; the host need not wait in between."""
+
+    def __init__(self):
+        self._start, self._stop = cuda.event(timing=True), cuda.event(timing=True)
+
+    def start(self) -> None:
+        self._start.record()
+
+    def stop(self) -> None:
+        self._stop.record()
+
+    def seconds(self) -> float:
+        """Waits until the card has come to `stop`."""
+        self._stop.synchronize()
+        return self._start.elapsed_time(self._stop) / 1000
+
+
+def copy_within(target, source) -> None:
+    """From memory of the card to memory of the card, both flat, of one type and length."""
+    target.copy_to_device(source)
+
+
+def l2_bytes() -> int:
+    """The cache that all multiprocessors share."""
+    return int(cuda.get_current_device().L2_CACHE_SIZE)

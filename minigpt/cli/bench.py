@@ -5,11 +5,12 @@ train:  time whole training steps beside PyTorch (where it is installed), in tur
 import: time `import minigpt` beside `import numpy`, in turn.
 start:  time a fresh process up to the end of its first training step, with compiled kernels in the cache or without.
 time-to-loss: train in a fresh process until the whole validation part has a given loss; how long that took.
-kernels: time every version of every CPU kernel, with its share of this machine's roofline.
+kernels: time every version of every kernel, CPU's or card's, with its share of this machine's roofline.
 """
 
 from __future__ import annotations
 
+from ..backend import load
 from ..errors import ArgumentError
 from .common import add_action, add_backend, positive
 
@@ -52,12 +53,18 @@ def add_arguments(parser):
     to_loss.add_argument("--target", type=float, default=1.91, help="nats per character (default: 1.91)")
     to_loss.add_argument("--seed", type=int, default=1, help="seed of weights and batches (default: 1)")
     to_loss.add_argument("--threads", type=positive, default=2, help="threads that train (default: 2)")
-    text = "every rung of every CPU kernel on one thread, with its share of this machine's roofline"
-    kernels = add_action(actions, "kernels", text, "minigpt bench kernels --kernel matmul gelu")
+    text = "every rung of every kernel, with its share of this machine's roofline: on one thread, or on a CUDA card"
+    example = (
+        "minigpt bench kernels --kernel matmul gelu\n"
+        "  minigpt bench kernels --backend cuda --peer torch --write kernels/README.md"
+    )
+    kernels = add_action(actions, "kernels", text, example)
+    kernels.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="whose kernels (default: cpu)")
     kernels.add_argument("--kernel", nargs="+", metavar="NAME", help="matmul, gelu, gelu_forward … (default: all)")
     kernels.add_argument("--quick", action="store_true", help="tiny problems, to see everything run; no figures")
     kernels.add_argument("--write", metavar="PATH", help="put the table between the markers of this file as well")
-    kernels.add_argument("--peer", choices=("torch",), help="instead: the kernels in use beside this peer's")
+    text = "the kernels in use beside this peer's; cpu: instead of the table, cuda: below it"
+    kernels.add_argument("--peer", choices=("torch",), help=text)
 
 
 def run(args) -> int:
@@ -100,21 +107,52 @@ def run_time_to_loss(args) -> int:
 
 
 def run_kernels(args) -> int:
-    from ..bench.kernels import measure_ladders
-    from ..bench.kernels_peer import compare, peer_report
-    from ..bench.kernels_report import marked_file, report, write_table
-
     if args.write is not None:
-        if args.kernel or args.quick or args.peer:
+        if args.kernel or args.quick or (args.peer and args.backend == "cpu"):
             raise ArgumentError("--write is for the table of all kernels: leave --kernel, --quick and --peer out")
-        marked_file(args.write)  # refused now rather than after a minute
-    if args.peer:
-        print(peer_report(compare(args.kernel, args.quick)))
-        return 0
-    table = report(measure_ladders(args.kernel, args.quick))
+        from ..bench.kernels_report import marked_file, write_table
+
+        markers = table_markers(args.backend)
+        marked_file(args.write, markers)  # refused now rather than after a minute
+    table = cuda_table(args) if args.backend == "cuda" else cpu_table(args)
     print(table)
-    if args.quick:
+    if args.quick and not (args.peer and args.backend == "cpu"):
         print("\nThese problems are tiny: the figures show the cost of a call, not the speed of a kernel.")
     if args.write is not None:
-        write_table(args.write, table)
+        write_table(args.write, table, markers)
     return 0
+
+
+def table_markers(backend: str) -> tuple[str, str]:
+    """Between which lines of kernels/README.md the table of this row stands."""
+    if backend == "cuda":
+        from ..bench.kernels_cuda_report import MARKERS
+    else:
+        from ..bench.kernels_report import MARKERS
+    return MARKERS
+
+
+def cpu_table(args) -> str:
+    from ..bench.kernels import measure_ladders
+    from ..bench.kernels_peer import compare, peer_report
+    from ..bench.kernels_report import report
+
+    if args.peer:
+        return peer_report(compare(args.kernel, args.quick))
+    return report(measure_ladders(args.kernel, args.quick))
+
+
+def cuda_table(args) -> str:
+    load("cuda")  # says here what is missing
+    from ..bench.kernels_cuda import measure_cuda_ladders
+    from ..bench.kernels_cuda_report import cuda_peer_report, cuda_report
+
+    if args.peer:
+        from ..bench.kernels_cuda_peer import compare_on_card
+        from ..bench.kernels_peer import installed_torch
+
+        installed_torch()
+    parts = [cuda_report(measure_cuda_ladders(args.kernel, args.quick))]
+    if args.peer:
+        parts.append(cuda_peer_report(compare_on_card(args.kernel, args.quick)))
+    return "\n\n".join(parts)

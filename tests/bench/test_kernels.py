@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import minigpt as mg
-from minigpt.backend import ladders
+from minigpt.backend import ladders, load
 from minigpt.bench import kernels, kernels_peer
 from minigpt.bench.kernels import Figure, check, chosen, measure, measure_ladders
 from minigpt.bench.kernels_cases import EXP, Case, cases
@@ -321,12 +321,12 @@ def test_pairs_by_kernel():
 def test_sides_that_differ_are_not_timed():
     import torch
 
-    x = np.float32([1, 2, 3])
+    x, both = np.float32([1, 2, 3]), kernels_peer.Both(load("cpu"), torch)
     for theirs in ([1, 2, 3.001], [1, 2, float("nan")]):
         pair = kernels_peer.Pair("some op", (), lambda: (x,), lambda theirs=theirs: (torch.tensor(theirs),))
         with pytest.raises(BackendError, match="some op: the two sides differ"):
-            kernels_peer.take_turns(pair, 1, 0.0)
-    kernels_peer.check(kernels_peer.Pair("same", (), lambda: (x,), lambda: (torch.tensor([1.0, 2, 3]),)))
+            kernels_peer.take_turns(both, pair, 1, 0.0)
+    kernels_peer.check(both, kernels_peer.Pair("same", (), lambda: (x,), lambda: (torch.tensor([1.0, 2, 3]),)))
 
 
 def test_the_ratio_is_that_of_neighbours():
