@@ -27,7 +27,7 @@ import numpy as np
 
 from ..backend import card_timing, ladders, load
 from ..errors import ArgumentError, BackendError
-from .kernels import TOLERANCE, Figure, Measured, chosen
+from .kernels import TOLERANCE, Figure, Measured, chosen, installed_torch
 from .kernels_cases import floats
 from .kernels_cuda_cases import LOOSE, RETURNED, CardCase, cuda_cases
 
@@ -241,3 +241,20 @@ def torch_on_card():
         return None
     torch.set_float32_matmul_precision("highest")  # no TF32
     return torch
+
+
+def torch_beside_card() -> tuple[Any, str]:
+    """PyTorch and its device for a comparison: the card, or beside the simulated card the processor.
+
+    Raises BackendError where PyTorch is missing, or has no card.
+    """
+    torch = torch_on_card()
+    if torch is not None:
+        return torch, "cuda"
+    torch = installed_torch()
+    if card_timing().SIMULATED:
+        return torch, "cpu"
+    raise BackendError(
+        "PyTorch is installed, but sees no CUDA card (torch.cuda.is_available() is False): install its CUDA build, "
+        "see https://pytorch.org/get-started/locally"
+    )

@@ -19,8 +19,8 @@ from ..backend import ladders, load
 from ..errors import ArgumentError, BackendError
 from . import kernels_peer
 from .kernels import chosen
-from .kernels_cuda import CACHES, QUICK, CardClock, Effort, Rotating, torch_on_card
-from .kernels_peer import Both, Compared, Pair, both_ways, concerned, installed_torch
+from .kernels_cuda import CACHES, QUICK, CardClock, Effort, Rotating, torch_beside_card
+from .kernels_peer import Both, Compared, Pair, both_ways, concerned
 
 ROUNDS = 9
 BACKENDS = ("EFFICIENT_ATTENTION", "CUDNN_ATTENTION", "FLASH_ATTENTION", "MATH")  # of torch.nn.attention.SDPBackend
@@ -105,11 +105,10 @@ def compare_on_card(names=None, quick: bool = False) -> list[Compared]:
     Raises BackendError without a card or without PyTorch for it, and if the two sides' results differ; ArgumentError
     for an unknown name, for one that nothing is compared with, and for real sizes on the simulated card.
     """
-    installed_torch()
     from tqdm import tqdm
 
     wanted, clock = chosen(names, ladders("cuda")), CardClock()
-    both = sides(clock)
+    both = Both(load("cuda"), *torch_beside_card())
     if clock.card.SIMULATED and not quick:
         raise ArgumentError("the simulated card is thousands of times too slow for real sizes: add --quick")
     effort, rounds = (QUICK, 1) if quick else (Effort(), ROUNDS)
@@ -124,19 +123,6 @@ def compare_on_card(names=None, quick: bool = False) -> list[Compared]:
             for pair in concerned(rotating(both, make, count), wanted):
                 results.append(take_turns(both, pair, clock, effort, rounds))
     return results
-
-
-def sides(clock: CardClock) -> Both:
-    """Our row, and PyTorch on the card; beside the simulated card it is PyTorch on the processor."""
-    if clock.card.SIMULATED:
-        return Both(load("cuda"), installed_torch(), "cpu")
-    torch = torch_on_card()
-    if torch is None:
-        raise BackendError(
-            "PyTorch is installed, but sees no CUDA card (torch.cuda.is_available() is False): install its CUDA build, "
-            "see https://pytorch.org/get-started/locally"
-        )
-    return Both(load("cuda"), torch, "cuda")
 
 
 def rotating(both: Both, make: Maker, count: int) -> list[Pair]:

@@ -8,7 +8,6 @@ compared before anything is timed.
 from __future__ import annotations
 
 import functools
-import importlib.util
 import statistics
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import numpy as np
 from ..backend import Row, ladders, load
 from ..errors import ArgumentError, BackendError
 from ..training.workers import ThreadSettings
-from .kernels import TOLERANCE, chosen, timed
+from .kernels import TOLERANCE, chosen, installed_torch, timed
 from .kernels_cases import floats
 
 ROUNDS = 9
@@ -197,14 +196,6 @@ def compare(names=None, quick: bool = False) -> list[Compared]:
             return [take_turns(both, pair, *few) for pair in tqdm(selected, unit="pair", disable=None)]
     finally:
         torch.set_num_threads(threads)
-
-
-def installed_torch():
-    if importlib.util.find_spec("torch") is None:
-        raise BackendError("PyTorch is not installed here, so there is nothing to compare with: pip install torch")
-    import torch
-
-    return torch
 
 
 def concerned(every: list[Pair], wanted: set[str]) -> list[Pair]:

@@ -10,7 +10,6 @@ kernels: time every version of every kernel, CPU's or card's, with its share of 
 
 from __future__ import annotations
 
-from ..backend import load
 from ..errors import ArgumentError
 from .common import add_action, add_backend, positive
 
@@ -29,14 +28,18 @@ def add_arguments(parser):
     recipe.add_argument("--steps", type=positive, default=2000, help="training steps (default: 2000)")
     add_backend(recipe)
     text = "whole training steps beside a peer, in turn, with peak memory and the share of the matrix-product roofline"
-    train = add_action(actions, "train", text, "minigpt bench train --peer torch --shape baby")
+    example = "minigpt bench train --shape baby\n  minigpt bench train --backend cuda --shape gpt2 --peer torch-fused"
+    train = add_action(actions, "train", text, example)
+    train.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="our side's row (default: cpu)")
     train.add_argument("--peer", choices=PEERS, default="torch", help="what to compare with (default: torch)")
     train.add_argument(
-        "--shape", choices=("baby", "char", "gpt2"), default="baby", help="model and batch (default: baby)"
-    )
+        "--shape", choices=("baby", "char", "gpt2", "tiny"), default="baby",
+        help="model, context and batch (default: baby); gpt2: 4 x 64 tokens on a CPU, 8 x 1024 on a card; tiny: to see "
+        "a simulated card do it",
+    )  # fmt: skip
     train.add_argument("--rounds", type=positive, default=12, help="turns of each side (default: 12)")
     train.add_argument("--steps", type=positive, default=5, help="steps a turn (default: 5)")
-    train.add_argument("--threads", type=positive, default=2, help="threads of each side (default: 2)")
+    train.add_argument("--threads", type=positive, default=2, help="threads of each side on a CPU (default: 2)")
     text = "time of `import minigpt` beside `import numpy`, in fresh interpreters"
     start = add_action(actions, "import", text, "minigpt bench import --rounds 15")
     start.add_argument("--rounds", type=positive, default=15, help="pairs of fresh interpreters (default: 15)")
@@ -86,7 +89,7 @@ def run(args) -> int:
     if args.action == "train":
         from ..bench.train import compare, report
 
-        print(report(compare(args.shape, args.peer, args.rounds, args.steps, args.threads)))
+        print(report(compare(args.shape, args.peer, args.rounds, args.steps, args.threads, args.backend)))
         return 0
     from ..bench.recipe import run_recipe
 
@@ -143,15 +146,13 @@ def cpu_table(args) -> str:
 
 
 def cuda_table(args) -> str:
-    load("cuda")  # says here what is missing
-    from ..bench.kernels_cuda import measure_cuda_ladders
+    from ..bench.kernels_cuda import measure_cuda_ladders, torch_beside_card
     from ..bench.kernels_cuda_report import cuda_peer_report, cuda_report
 
     if args.peer:
         from ..bench.kernels_cuda_peer import compare_on_card
-        from ..bench.kernels_peer import installed_torch
 
-        installed_torch()
+        torch_beside_card()  # refused now rather than after the table
     parts = [cuda_report(measure_cuda_ladders(args.kernel, args.quick))]
     if args.peer:
         parts.append(cuda_peer_report(compare_on_card(args.kernel, args.quick)))

@@ -286,7 +286,7 @@ def test_numba_switched_off_is_said():
 
 
 def test_without_pytorch_one_line_says_so(monkeypatch, capsys):
-    monkeypatch.setattr(kernels_peer.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(kernels.importlib.util, "find_spec", lambda name: None)
     assert main(["bench", "kernels", "--peer", "torch", "--quick"]) == 2
     assert "PyTorch is not installed here" in capsys.readouterr().err
 
