@@ -17,7 +17,6 @@ from .attention_forward import attention_by_threads
 from .device import DeviceArray, empty
 from .ladder import LADDERS
 from .machine import blocks
-from .norm import BLOCK, BLOCKS
 from .softmax import LOWEST
 
 THREADS = 256
@@ -194,5 +193,5 @@ def sgd_step(rung: Rung, p, g, velocity, lr, momentum, weight_decay):
 
 @launches("squared_norm")
 def squared_norm(rung: Rung, x, sums):
-    """sums: zeros, at least 256 for each of norm.BLOCKS blocks; the rung leaves its own there, for the host to add."""
-    rung.function(blocks(x.size, BLOCK, most=BLOCKS), THREADS, x.flat, 1.0, sums.flat, 0, x.size)
+    """sums: zeros, 256 for each block; the rung leaves its own there, for the host to add. 16 elements a thread."""
+    rung.function(blocks(x.size, 16 * THREADS), THREADS, x.flat, 1.0, sums.flat, 0, x.size)

@@ -85,6 +85,8 @@ class CardClock:
 
     def plan(self, run, effort: Effort) -> Turn:
         """Warm up, and find out how often a turn calls `run`, and how long the host is busy with that."""
+        if not effort.warm_up:
+            return Turn(run, 1, 0.0, effort.rounds)
         self.card.synchronize()
         host = math.inf
         end = time.perf_counter() + effort.warm_up
@@ -221,8 +223,9 @@ def matrix_product(size: int):
         call = functools.partial(torch.mm, a, b, out=y)
     else:
         on_card = [load("cuda").from_host(x) for x in (a, b, y)]
-        best = [rung for rung in ladders("cuda")["matmul"] if ("matmul", rung.number) not in LOOSE][-1]
-        call = functools.partial(best.function, *on_card)
+        exact = [rung for rung in ladders("cuda")["matmul"] if ("matmul", rung.number) not in LOOSE]
+        ours = exact[0 if card_timing().SIMULATED else -1]  # the simulation is slow
+        call = functools.partial(ours.function, *on_card)
     return Rotating([call], work=2.0 * size**3)
 
 

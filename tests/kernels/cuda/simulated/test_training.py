@@ -2,48 +2,19 @@
 
 import numpy as np
 import pytest
+from cuda_model_checks import TINY, check_generation, check_training, gpt
 
 import minigpt as mg
 from minigpt.backend import row_of
-from minigpt.models import GPT, GPTConfig
-from minigpt.training import TrainConfig, Trainer
-
-V, T = 11, 6
 
 
-class Batches:
-    """The same batches for every trainer."""
-
-    def batch(self, rng, n):
-        ids, targets = np.random.default_rng(int(rng.integers(1 << 30))).integers(0, V, (2, n, T))
-        targets[0, :2] = -100
-        return {"ids": ids, "targets": targets}
-
-
-def tiny(**changes):
-    settings = {"vocab_size": V, "block_size": T, "n_layer": 1, "n_head": 2, "n_embd": 8, **changes}
-    return GPT(GPTConfig(**settings), seed=3)
-
-
-def trained(backend, steps=2, **changes):
-    config = TrainConfig(
-        steps=steps, batch_size=2, lr=1e-2, min_lr=1e-3, warmup=1, backend=backend, workers=1, progress=False, seed=4
-    )
-    trainer = Trainer(tiny(**changes), Batches(), config)
-    losses = [trainer.step() for _ in range(steps)]
-    gradients = {name: mg.Tensor(p.grad).numpy() for name, p in trainer.model.named_parameters()}
-    return losses, gradients, trainer.model.state_dict()
+def tiny():
+    return gpt(TINY, seed=3)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.25])
 def test_losses_gradients_and_parameters_are_those_of_the_numpy_row(dropout):
-    ours, reference = trained("cuda", dropout=dropout), trained("numpy", dropout=dropout)
-    np.testing.assert_allclose(ours[0], reference[0], rtol=1e-5)
-    largest = max(np.abs(g).max() for g in reference[1].values())
-    for name, expected in reference[1].items():
-        np.testing.assert_allclose(ours[1][name], expected, atol=1e-5 * largest, rtol=0, err_msg=name)
-    for name, expected in reference[2].items():
-        np.testing.assert_allclose(ours[2][name], expected, atol=1e-5, rtol=0, err_msg=name)
+    check_training(TINY, seed=4, dropout=dropout)
 
 
 def test_a_model_that_was_moved_needs_nothing_else():
@@ -63,11 +34,7 @@ def test_a_model_that_was_moved_needs_nothing_else():
 
 
 def test_generation_with_the_cache_and_without():
-    prompt = np.array([[1, 5], [7, 2]])
-    wanted = tiny().generate(prompt, 3, temperature=0)
-    model = tiny().to("cuda")
-    np.testing.assert_array_equal(model.generate(prompt, 3, temperature=0), wanted)
-    np.testing.assert_array_equal(model.generate(prompt, 3, temperature=0, use_cache=False), wanted)
+    check_generation(TINY, seed=3)
 
 
 def test_a_row_of_the_table_that_is_missing_says_so():
