@@ -24,7 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .cuda_state import cuda_state, simulated
+from .cuda_state import cuda_state, driver_version, readable, simulated
 from .errors import ArgumentError, BackendError, ShapeError
 from .row import Row, row_from_modules
 
@@ -101,6 +101,12 @@ def card_timing():
     """What a benchmark needs of the card that the `cuda` row runs on: kernels/cuda/timing.py. BackendError without."""
     load("cuda")
     return _kernels("cuda.timing")
+
+
+def driver_text() -> str:
+    """The newest CUDA version that the NVIDIA driver knows, as 13.0, or why there is none."""
+    version = driver_version()
+    return version if isinstance(version, str) else readable(version)
 
 
 def trace_kernel(kernel, grid, block, *arguments) -> dict:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import statistics
 
-from ..backend import card_timing
-from ..cuda_state import driver_version, readable
+from ..backend import card_timing, driver_text
 from .kernels import Measured
 from .kernels_cuda import product_of
 from .kernels_peer import Compared, peer_table
@@ -37,6 +36,4 @@ def card_environment() -> str:
     """Card and versions; nothing that names a machine or a person."""
     if card_timing().SIMULATED:
         return f"simulated card: the times are those of the simulation and mean nothing; {versions('NumPy')}"
-    driver = driver_version()
-    known = f"driver for CUDA {readable(driver)}; " if isinstance(driver, int) else ""
-    return f"{card_timing().card_name()}; {known}{versions('NumPy', 'Numba', 'numba-cuda')}"
+    return f"{card_timing().card_name()}; driver for CUDA {driver_text()}; {versions('NumPy', 'Numba', 'numba-cuda')}"

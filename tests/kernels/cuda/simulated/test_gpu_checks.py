@@ -1,4 +1,4 @@
-"""What the tests marked `gpu` are made of, with small sizes on the simulated card: known to work before there is one."""
+"""What the tests marked `gpu` are made of, with small sizes on the simulated card."""
 
 from dataclasses import fields, replace
 
