@@ -57,7 +57,7 @@ def device_function(function):
     return cuda.jit(device=True, fastmath=True)(function)
 
 
-# --- access by 128 bits, and by address -------------------------------------------------------------------------------------------
+# --- access by 128 bits, and by address -------------------------------------------------------------------------
 
 _FLOAT = ir.FloatType()
 _FOUR = ir.VectorType(_FLOAT, 4)

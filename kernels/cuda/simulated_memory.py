@@ -176,7 +176,8 @@ class PageLocked:
 
     def wait(self) -> None:
         """Until it has been read."""
-        catch_up()
+        if self.busy():
+            catch_up()
 
 
 def catch_up():

@@ -110,6 +110,32 @@ def test_squared_norms_of_several_arrays(row):
     assert load(row).squared_norms(arrays) == [5.0, 0.0, 36.0]
 
 
+def test_scale_and_norm_of_gradients():
+    """3-4-5: the norm of the mean gradient is 5 / 2, and a step that failed has the scale 0."""
+    squares = [[9.0], [0.0, 16.0]]
+    assert ROW.clip_scale(squares, [np.float32(1)], 0.5, np.inf) == (0.5, 2.5)
+    scale, norm = ROW.clip_scale(squares, [1.0], 0.5, 0.25)
+    assert (scale, norm) == (pytest.approx(0.05), 2.5)
+    for bad_squares, losses, before in (
+        ([[np.nan]], [1.0], 1.0), ([[np.inf]], [1.0], 1.0), (squares, [1.0, np.nan], 1.0), (squares, [1.0], 0.0),
+    ):  # fmt: skip
+        assert ROW.clip_scale(bad_squares, losses, 0.5, 1.0, before)[0] == 0
+
+
+@pytest.mark.parametrize("row", ["numpy", "cpu"])
+def test_a_scale_of_zero_moves_nothing(row):
+    for name, settings in (("adam_steps", (1, 0.1, 0.9, 0.99, 1e-8, 0.1, True)), ("sgd_steps", (0.1, 0.9, 0.1))):
+        arrays = [np.full(3, value, np.float32) for value in (1, np.nan, 0.5, 0.25)]
+        given = [*arrays[: 4 if name == "adam_steps" else 3], *settings]
+        before = [a.copy() for a in arrays]
+        getattr(load(row), name)([given], 0.0)
+        np.testing.assert_array_equal(arrays, before)
+        arrays[1][:] = 4
+        getattr(load(row), name)([given], 0.5)
+        assert arrays[1].tolist() == [2, 2, 2]  # gradients stay scaled
+        assert (arrays[0] != before[0]).all()
+
+
 def given(arguments, dtype):
     """The arguments with float arrays in dtype, all arrays read-only."""
     out = []
