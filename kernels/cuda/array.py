@@ -38,6 +38,11 @@ class DeviceArray:
         return self.size * self.dtype.itemsize
 
     @property
+    def address(self) -> int:
+        """Where its first element lies in the card's memory, for kernels that find arrays in a table."""
+        return self.lease.block.address + self.offset * self.dtype.itemsize
+
+    @property
     def whole(self):
         """All of the memory that it lies in, flat, as kernels take it: what the offset and the strides count in."""
         return self.lease.block.view(np.dtype(np.uint8) if self.dtype == bool else self.dtype)

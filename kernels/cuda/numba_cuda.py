@@ -33,7 +33,7 @@ def numba_type(kind):
 def options(kernel) -> dict:
     """Compile options of a kernel."""
     bounds = (kernel.threads, kernel.resident) if kernel.resident else kernel.threads
-    return {"fastmath": True, "launch_bounds": bounds}
+    return {"fastmath": not kernel.exact, "launch_bounds": bounds}
 
 
 def build(kernel):
@@ -57,9 +57,10 @@ def device_function(function):
     return cuda.jit(device=True, fastmath=True)(function)
 
 
-# --- 128-bit access -------------------------------------------------------------------------------------------
+# --- access by 128 bits, and by address -------------------------------------------------------------------------
 
-_FOUR = ir.VectorType(ir.FloatType(), 4)
+_FLOAT = ir.FloatType()
+_FOUR = ir.VectorType(_FLOAT, 4)
 
 
 def _pointer(context, builder, array_type, array, index_type, index):
@@ -98,9 +99,36 @@ def store4(typingctx, x, i, a, b, c, d):
     return types.void(x, i, a, b, c, d), generate
 
 
+_GLOBAL = 1  # number of the address space that the card's memory is, to the compiler
+
+
+@intrinsic
+def floats_at(typingctx, address, n):
+    """The n float32 from an address on, as an array that kernels use like any other."""
+    array_type = types.Array(types.float32, 1, "C")
+
+    def generate(context, builder, signature, args):
+        address, n = (
+            context.cast(builder, value, kind, types.intp) for value, kind in zip(args, signature.args, strict=True)
+        )
+        array = context.make_array(array_type)(context, builder)
+        place = builder.inttoptr(address, ir.PointerType(_FLOAT, _GLOBAL))
+        context.populate_array(
+            array,
+            data=builder.addrspacecast(place, ir.PointerType(_FLOAT)),
+            shape=cgutils.pack_array(builder, [n]),
+            strides=cgutils.pack_array(builder, [context.get_constant(types.intp, 4)]),
+            itemsize=context.get_constant(types.intp, 4),
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    return array_type(address, n), generate
+
+
 # --- tensor cores; what each lane brings is told in matmul_tensor_cores.py -------------------------------------
 
-_WORD, _FLOAT = ir.IntType(32), ir.FloatType()
+_WORD = ir.IntType(32)
 
 
 def _words(builder, values):
@@ -162,6 +190,33 @@ def copy_in(target, host: np.ndarray) -> None:
 def copy_out(source) -> np.ndarray:
     """Memory of the card -> a new flat host array; waits for the card."""
     return source.copy_to_host()
+
+
+def address_of(array) -> int:
+    """Where an array begins in the card's memory, for floats_at."""
+    return array.device_ctypes_pointer.value or 0
+
+
+class PageLocked:
+    """Memory of the host that the system may not move, so that the card reads it by itself while the host goes on."""
+
+    def __init__(self, nbytes: int):
+        self.bytes = cuda.pinned_array(nbytes, np.uint8)
+        self._read = cuda.event(timing=False)
+
+    def send(self, target) -> None:
+        """Tell the card to copy the first bytes into a flat array of its own, and do not wait."""
+        nbytes = target.size * target.dtype.itemsize
+        target.copy_to_device(self.bytes[:nbytes].view(target.dtype), stream=cuda.default_stream())
+        self._read.record()
+
+    def busy(self) -> bool:
+        """Whether the card may still have to read what was sent last."""
+        return not self._read.query()
+
+    def wait(self) -> None:
+        """Until it has been read."""
+        self._read.synchronize()
 
 
 def synchronize() -> None:
