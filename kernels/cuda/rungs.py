@@ -6,17 +6,17 @@ in one piece; what a rung writes, it is given, unless it returns it.
 """
 
 import functools
-import math
 from collections.abc import Callable
 
 from kernels.ladder import Ladders, Rung
 
-from . import attention, bias
+from . import attention, bias, optimizer
+from .array import DeviceArray, empty, view_of
 from .attention_backward import attention_delta, attention_dkdv_v1, attention_dq_v1
 from .attention_forward import attention_by_threads
-from .device import DeviceArray, empty
 from .ladder import LADDERS
 from .machine import blocks
+from .norm import sums_of_squares
 from .softmax import LOWEST
 
 THREADS = 256
@@ -179,19 +179,29 @@ def dropout(rung: Rung, x, start, key, threshold, scale, y):
 
 @launches("adam_step")
 def adam_step(rung: Rung, p, g, m, v, step, lr, beta1, beta2, eps, weight_decay, decoupled):
-    """The settings become those of the kernels as in optimizer.adam_step."""
-    keep, coupled = (1 - lr * weight_decay, 0.0) if decoupled else (1.0, weight_decay)
-    rate, root = lr / (1 - beta1**step), 1 / math.sqrt(1 - beta2**step)
-    rung.function(*_per_thread(rung, p.size), p.flat, g.flat, m.flat, v.flat,
-                  keep, coupled, beta1, 1 - beta1, beta2, 1 - beta2, rate, root, eps, p.size)  # fmt: skip
+    settings = (step, lr, beta1, beta2, eps, weight_decay, decoupled)
+    if rung.number > 2:
+        optimizer.adam_step(p, g, m, v, *settings)
+        return
+    numbers = optimizer._adam_numbers(*settings)
+    rung.function(*_per_thread(rung, p.size), p.flat, g.flat, m.flat, v.flat, *numbers, p.size)
 
 
 @launches("sgd_step")
 def sgd_step(rung: Rung, p, g, velocity, lr, momentum, weight_decay):
-    rung.function(*_per_thread(rung, p.size), p.flat, g.flat, velocity.flat, True, momentum, lr, weight_decay, p.size)
+    if rung.number > 2:
+        optimizer.sgd_step(p, g, velocity, lr, momentum, weight_decay)
+        return
+    settings = (True, momentum, lr, weight_decay)
+    rung.function(*_per_thread(rung, p.size), p.flat, g.flat, velocity.flat, *settings, p.size)
 
 
 @launches("squared_norm")
-def squared_norm(rung: Rung, x, sums):
-    """sums: zeros, 256 for each block; the rung leaves its own there, for the host to add. 16 elements a thread."""
-    rung.function(blocks(x.size, 16 * THREADS), THREADS, x.flat, 1.0, sums.flat, 0, x.size)
+def squared_norm(rung: Rung, x):
+    """The sums that threads or blocks leave, of which all together are the result; 16 elements for each thread."""
+    if rung.number > 3:
+        return view_of(sums_of_squares([x]), 0)
+    grid = blocks(x.size, 16 * THREADS)
+    sums = empty((grid * (THREADS if rung.number == 1 else 1),))
+    rung.function(grid, THREADS, x.flat, 1.0, sums.flat, 0, x.size)
+    return sums

@@ -27,6 +27,13 @@ class Call(NamedTuple):
     tolerance: float = TOLERANCE
 
 
+class Computed(NamedTuple):
+    """An argument that each row computes for itself, by a function of its own."""
+
+    name: str
+    arguments: tuple
+
+
 class Draw:
     """Random inputs in one of three sizes: small, odd, real."""
 
@@ -104,8 +111,8 @@ def check_function(name: str, make: Callable[[Draw], Call], scale: str, seed: in
         row, reference = load("cuda"), load("numpy")
         on_card = [moved(row, a) for a in call.arguments]
         settings = {key: moved(row, a) for key, a in call.settings.items()}
-        exact = [in_float64(a) for a in call.arguments]
-        wanted = getattr(reference, name)(*exact, **{key: in_float64(a) for key, a in call.settings.items()})
+        exact = [in_float64(reference, a) for a in call.arguments]
+        wanted = getattr(reference, name)(*exact, **{key: in_float64(reference, a) for key, a in call.settings.items()})
         got = getattr(row, name)(*on_card, **settings)
         compare(row, got, wanted, call.tolerance)
         for n, (before, after, expected) in enumerate(zip(call.arguments, on_card, exact, strict=True)):
@@ -137,15 +144,19 @@ def compare(row, got, wanted, tolerance: float) -> None:
 
 def moved(row, a):
     """Arrays on the card, also those inside lists and tuples; all else as it is."""
+    if isinstance(a, Computed):
+        return getattr(row, a.name)(*moved(row, a.arguments))
     if isinstance(a, list | tuple):
         return type(a)(moved(row, part) for part in a)
     return row.from_host(a) if isinstance(a, np.ndarray) else a
 
 
-def in_float64(a):
+def in_float64(reference, a):
     """A copy, floats as float64."""
+    if isinstance(a, Computed):
+        return getattr(reference, a.name)(*in_float64(reference, a.arguments))
     if isinstance(a, list | tuple):
-        return type(a)(in_float64(part) for part in a)
+        return type(a)(in_float64(reference, part) for part in a)
     if not isinstance(a, np.ndarray):
         return a
     return a.astype(np.float64) if a.dtype.kind == "f" else a.copy()

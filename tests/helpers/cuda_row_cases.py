@@ -5,7 +5,7 @@ a training step.
 """
 
 import numpy as np
-from cuda_checks import CASES, Call, Draw, case
+from cuda_checks import CASES, Call, Computed, Draw, case
 
 from minigpt.backend import load
 
@@ -57,9 +57,9 @@ def into_an_array(draw: Draw):
     return Call((draw.floats(*shape), draw.floats(*shape)), changes=(0,))
 
 
-@case("scale_into")
-def by_a_factor(draw: Draw):
-    return Call((draw.floats(draw.size(7, 4099, 3_000_000)), 0.37), changes=(0,))
+@case("fetch")
+def single_numbers(draw: Draw):
+    return Call(([draw.floats(), draw.floats()],))
 
 
 # --- elementwise ------------------------------------------------------------------------------------------------
@@ -153,9 +153,25 @@ def a_gradient(draw: Draw):
     return Call((draw.floats(draw.size(9, 100_003, 5_000_000)),))
 
 
-@case("squared_norms")
-def gradients(draw: Draw):
-    return Call(([draw.floats(n) for n in (1, draw.size(9, 4099, 768), draw.size(17, 70_001, 3_000_000))],))
+def gradients(draw: Draw) -> list:
+    """Of several sizes: less than four, no multiple of four, more than a block works on."""
+    return [draw.floats(n) for n in (1, draw.size(9, 4099, 768), draw.size(17, 70_001, 3_000_000))]
+
+
+@case("clip_scale")
+def clipped(draw: Draw):
+    """squared_norms has no result that can be compared by itself: what it leaves is for clip_scale."""
+    return Call(([Computed("squared_norms", (gradients(draw),))], [draw.floats()], 0.125, 0.5))
+
+
+@case("clip_scale")
+def not_clipped(draw: Draw):
+    return Call(([Computed("squared_norms", (gradients(draw),))], [draw.floats(), draw.floats()], 0.125, 1e6))
+
+
+@case("scale_all")
+def by_a_factor(draw: Draw):
+    return Call((gradients(draw), 0.37), changes=(0,))
 
 
 # --- shape ------------------------------------------------------------------------------------------------------
@@ -475,6 +491,23 @@ def with_momentum(draw: Draw):
 def without_momentum(draw: Draw):
     n = draw.size(9, 4099, 3_000_000)
     return Call((draw.floats(n), draw.floats(n), None, 1e-2, 0.0, 0.1), changes=(0,))
+
+
+@case("adam_steps")
+def many_parameters(draw: Draw):
+    settings = (3, 1e-2, 0.9, 0.99, 1e-8, 0.1, True)
+    moves = [(draw.floats(g.size), g, draw.floats(g.size), draw.positive(g.size), *settings) for g in gradients(draw)]
+    return Call((moves, 0.37), changes=(0,))
+
+
+@case("sgd_steps")
+def many_with_and_without_momentum(draw: Draw):
+    settings = ((1e-2, 0.9, 0.1), (1e-2, 0.0, 0.0), (2e-2, 0.5, 0.0))
+    moves = [
+        (draw.floats(g.size), g, draw.floats(g.size) if each[1] else None, *each)
+        for g, each in zip(gradients(draw), settings, strict=True)
+    ]
+    return Call((moves, 0.37), changes=(0,))
 
 
 ALL = [(name, make) for name in CASES for make in CASES[name]]

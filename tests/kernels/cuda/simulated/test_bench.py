@@ -9,7 +9,7 @@ import pytest
 
 from kernels.cuda import device, timing
 from kernels.cuda.ladder import LADDERS
-from minigpt.backend import ladders
+from minigpt.backend import ladders, load
 from minigpt.bench import kernels_cuda, kernels_cuda_peer, sides, train
 from minigpt.bench.kernels_cuda import QUICK, CardClock, Rotating, card_sets, check, measure
 from minigpt.bench.kernels_cuda_cases import cuda_cases
@@ -68,7 +68,7 @@ def test_a_rung_that_computes_something_else_is_not_timed(kernel):
         def wrong(*arguments, output=output):
             result = last.function(*arguments)
             doubled = result if output is None else arguments[case.parameters(last, given).index(output)]
-            device.scale_into(doubled, 2.0)
+            load("cuda").scale_all([doubled], 2.0)
             return result
 
         with pytest.raises(BackendError, match=f"rung {last.number} of {kernel} is wrong on .*: it is off by"):
