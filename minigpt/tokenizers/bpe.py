@@ -118,11 +118,9 @@ class BPETokenizer(Tokenizer):
         for left, right in pairs:
             merges.append((tokens[left], tokens[right]))
             tokens.append(tokens[left] + tokens[right])
-        return cls({token: i for i, token in enumerate(tokens)}, merges)._with_special(special_tokens)
-
-    def _with_special(self, special_tokens: list[str]) -> BPETokenizer:
-        self.add_special_tokens(special_tokens)  # refuses names that are ordinary tokens
-        return self
+        tok = cls({token: i for i, token in enumerate(tokens)}, merges)
+        tok.add_special_tokens(special_tokens)
+        return tok
 
     @classmethod
     def from_files(
@@ -152,7 +150,11 @@ class BPETokenizer(Tokenizer):
 
     @classmethod
     def file_names(cls) -> tuple[str, ...]:
-        return (bpe_files.WHOLE, bpe_files.VOCAB, bpe_files.MERGES)
+        return (bpe_files.WHOLE, bpe_files.VOCAB, bpe_files.MERGES, bpe_files.SETTINGS)
+
+    @classmethod
+    def found_in(cls, folder: str | os.PathLike) -> bool:
+        return any((Path(folder) / name).is_file() for name in (bpe_files.WHOLE, bpe_files.VOCAB, bpe_files.MERGES))
 
     @classmethod
     def _from_content(cls, content: bpe_files.Content) -> BPETokenizer:
@@ -163,7 +165,7 @@ class BPETokenizer(Tokenizer):
         return tok
 
     def add_files(self, files: FileGroup) -> None:
-        """tokenizer.json, and the same once more as vocab.json and merges.txt."""
+        """tokenizer.json, the same once more as vocab.json and merges.txt, and tokenizer_config.json for Transformers."""
         letters = sorted(self._vocab, key=self._vocab.__getitem__)  # id -> token
         merges = [(letters[left], letters[right]) for left, right in self._ranks]
         vocab = {token: i for i, token in enumerate(letters)}

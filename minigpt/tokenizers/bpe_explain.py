@@ -39,9 +39,9 @@ class ExplainedPiece:
         return self.steps[-1].tokens if self.steps else self.start
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Explanation:
-    """`pieces` in the order of the text; str() is a table, `ids` what encode gives."""
+    """`pieces` in the order of the text; printed it is a table; `ids` is what encode gives."""
 
     pieces: tuple[ExplainedPiece, ...]
 
@@ -49,7 +49,7 @@ class Explanation:
     def ids(self) -> list[int]:
         return [token_id for piece in self.pieces for token_id in piece.ids]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         n_bytes = sum(len(b"".join(piece.start)) for piece in self.pieces)
         head = f"{n_bytes} bytes, {len(self.pieces)} pieces, {len(self.ids)} tokens"
         return "\n\n".join([head, *(_table(piece) for piece in self.pieces)])

@@ -15,6 +15,8 @@ from .base import read_json
 from .bpe_split import byte_alphabet
 
 VOCAB, MERGES, WHOLE = "vocab.json", "merges.txt", "tokenizer.json"
+SETTINGS = "tokenizer_config.json"  # read by Transformers only
+END_OF_TEXT = "<|endoftext|>"
 HEADER = "#version"
 
 
@@ -215,11 +217,14 @@ def _refuse_overlaps(late: dict[str, bool], path: Path) -> None:
 
 
 def add_files(files: FileGroup, content: Content) -> None:
-    """All three files, such that Hugging Face's libraries load them and encode the same."""
+    """All files, such that Hugging Face's libraries load them and encode the same."""
     merges = [f"{left} {right}" for left, right in content.merges]
     files.json(VOCAB, content.vocab)
     files.text(MERGES, "\n".join([f"{HEADER}: 0.2", *merges]) + "\n")
     files.json(WHOLE, _tokenizer_json(content, merges))
+    # Without these entries Transformers would add <|endoftext|> to a vocabulary that lacks it.
+    end = END_OF_TEXT if END_OF_TEXT in content.special_tokens else None
+    files.json(SETTINGS, {"tokenizer_class": "GPT2Tokenizer", "bos_token": end, "eos_token": end, "unk_token": end})
 
 
 def _tokenizer_json(content: Content, merges: list[str]) -> dict:
@@ -247,5 +252,3 @@ def _tokenizer_json(content: Content, merges: list[str]) -> dict:
             "vocab": content.vocab, "merges": merges,
         },
     }  # fmt: skip
-
-
