@@ -50,8 +50,8 @@ def run(args) -> int:
 
     if args.resume:
         others = given_flags(args, TrainConfig)
-        others = others or args.config or any(getattr(args, name) is not None for name in (*DATA_FLAGS, *MODEL_FLAGS))
-        if others:
+        more = any(getattr(args, name) is not None for name in ("config", *DATA_FLAGS, *MODEL_FLAGS))
+        if others or more:
             print("note: --resume goes on with the saved settings; other flags are ignored", file=sys.stderr)
         trainer = Trainer.resume(args.resume)
         print(f"going on after step {trainer.step_number} of {trainer.config.steps}", file=sys.stderr)

@@ -14,7 +14,9 @@ DEFAULT_VOCAB_SIZE = 1024  # of bpe
 
 def _char(text: str, vocab_size: int | None, val_fraction: float, progress: bool | None) -> Tokenizer:
     if vocab_size is not None:
-        raise ArgumentError("vocab_size is for the bpe tokenizer: a char vocabulary has as many ids as the text letters")
+        raise ArgumentError(
+            "vocab_size is for the bpe tokenizer: a char vocabulary has as many ids as the text letters"
+        )
     return CharTokenizer.train(text)
 
 

@@ -32,9 +32,7 @@ def load_tokenizer(folder: str | os.PathLike) -> Tokenizer:
         )
     if len(found) > 1:
         names = [name for kind in found for name in kind.file_names() if (folder / name).is_file()]
-        raise TokenizerError(
-            f"{folder} holds more than one tokenizer, {' and '.join(names)}: delete the stale file"
-        )
+        raise TokenizerError(f"{folder} holds more than one tokenizer, {' and '.join(names)}: delete the stale file")
     return found[0].load(folder)
 
 

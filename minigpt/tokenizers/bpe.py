@@ -165,7 +165,7 @@ class BPETokenizer(Tokenizer):
         return tok
 
     def add_files(self, files: FileGroup) -> None:
-        """tokenizer.json, the same once more as vocab.json and merges.txt, and tokenizer_config.json for Transformers."""
+        """tokenizer.json, the same as vocab.json and merges.txt, and tokenizer_config.json for Transformers."""
         letters = sorted(self._vocab, key=self._vocab.__getitem__)  # id -> token
         merges = [(letters[left], letters[right]) for left, right in self._ranks]
         vocab = {token: i for i, token in enumerate(letters)}

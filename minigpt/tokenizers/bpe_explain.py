@@ -51,7 +51,7 @@ class Explanation:
 
     def __repr__(self) -> str:
         n_bytes = sum(len(b"".join(piece.start)) for piece in self.pieces)
-        head = f"{n_bytes} bytes, {len(self.pieces)} pieces, {len(self.ids)} tokens"
+        head = f"bytes: {n_bytes}, pieces: {len(self.pieces)}, tokens: {len(self.ids)}"
         return "\n\n".join([head, *(_table(piece) for piece in self.pieces)])
 
 

@@ -179,9 +179,11 @@ def read_tokenizer_json(path: Path) -> Content:
     return Content(vocab, pairs, special, added)
 
 
-def _added_tokens(entries: Any, vocab: dict[str, int], path: Path) -> tuple[list[str], list[str], dict[str, int]]:
+def _added_tokens(entries: Any, vocab: dict[str, Any], path: Path) -> tuple[list[str], list[str], dict[str, int]]:
     """Names of the special and of the other added tokens, and the vocabulary with all of them in it."""
-    vocab, special, added = dict(vocab), [], []
+    vocab = dict(vocab)
+    special: list[str] = []
+    added: list[str] = []
     late: dict[str, bool] = {}
     if not isinstance(entries, list):
         raise TokenizerError(f"{path} is damaged: added_tokens must be a list, got a {type(entries).__name__}")
@@ -194,7 +196,9 @@ def _added_tokens(entries: Any, vocab: dict[str, int], path: Path) -> tuple[list
             if entry.get(flag):
                 raise TokenizerError(f"{place}: {name!r} asks for {flag}, which this tokenizer does not do")
         if vocab.setdefault(name, entry.get("id")) != entry.get("id"):
-            raise TokenizerError(f"{place}: {name!r} has the id {entry.get('id')!r}, in model.vocab it has {vocab[name]}")
+            raise TokenizerError(
+                f"{place}: {name!r} has the id {entry.get('id')!r}, in model.vocab it has {vocab[name]}"
+            )
         late[name] = bool(entry.get("normalized"))
         (special if entry.get("special") else added).append(name)
     _refuse_overlaps(late, path)

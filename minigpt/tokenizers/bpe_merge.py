@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from itertools import pairwise
 
 NEVER = 1 << 62  # the rank of a pair that is not in the table
 # Above this many bytes the heap is faster than looking through the whole piece for each merge.
@@ -19,7 +20,7 @@ Ranks = dict[tuple[int, int], int]
 def steps(ids: list[int], ranks: Ranks, products: list[int]) -> Iterator[tuple[int, int]]:
     """Do it to `ids`, in place; yields (rank, index of the joined token) after each merge."""
     rank_of = ranks.get
-    pair_ranks = [rank_of(pair, NEVER) for pair in zip(ids, ids[1:], strict=False)]  # one shorter than ids
+    pair_ranks = [rank_of(pair, NEVER) for pair in pairwise(ids)]  # one shorter than ids
     while pair_ranks:
         rank = min(pair_ranks)
         if rank == NEVER:

@@ -129,7 +129,7 @@ class _Corpus:
 
 
 def _bar(total: int | None, name: str, unit: str, progress: bool | None):
-    """A bar on a terminal, once it takes longer than a moment; progress=False is silent, True shows it in a file too."""
+    """A bar on a terminal, after two seconds; progress=False is silent, True shows it where there is no terminal."""
     from tqdm import tqdm  # here: slow to import
 
     disable = None if progress is None else not progress
