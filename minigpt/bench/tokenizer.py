@@ -1,4 +1,4 @@
-"""How fast byte-level BPE learns and encodes, on one thread, beside Hugging Face's `tokenizers` where that is installed.
+"""How fast byte-level BPE learns and encodes, on one thread; beside Hugging Face's `tokenizers` where installed.
 
 The text is Python's standard library, whole files drawn at random: 1 MB is held out, the rest is learned from. Cold is
 a tokenizer that has encoded nothing yet, warm the same one with the same text again; before anything is timed, both
@@ -85,8 +85,8 @@ def run_benchmark(vocab_size: int = 20_000, rounds: int = 7, megabytes: float = 
     whole = Timed(f"train, {vocab_size:,} ids", len(learn.encode("utf-8")))
     with one_thread():
         for _ in range(min(rounds, 3)):
-            _both(training, lambda: BPETokenizer.train(small, 256 + SMALL_MERGES), peer and peer.trainer(small))
-        tok = _both(whole, lambda: BPETokenizer.train(learn, vocab_size), peer and peer.trainer(learn, vocab_size))
+            _train_both(training, small, 256 + SMALL_MERGES, peer)
+        tok = _train_both(whole, learn, vocab_size, peer)
         with tempfile.TemporaryDirectory() as folder:
             tok.save(folder)
             return [training, whole, *_encoding(folder, held, rounds, peer)], tok.vocab_size
@@ -104,23 +104,29 @@ def _encoding(folder: str, held: str, rounds: int, peer: _Peer | None) -> list[T
         command = [sys.executable, "-c", FIRST_CALL, folder, str(path)]
         taken = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         process.ours.append(float(taken))
-        ours, theirs = BPETokenizer.load(folder).encode, peer and peer.encoder(folder)
+        ours = BPETokenizer.load(folder).encode
+        theirs = peer.encoder(folder) if peer else None
         for timed in (cold, warm):
-            _both(timed, lambda: ours(held), theirs and (lambda: theirs(held)))  # noqa: B023
+            _call(ours, held, timed.ours)
+            if theirs:
+                _call(theirs, held, timed.theirs)
     return [process, cold, warm]
 
 
-def _both(timed: Timed, ours: Callable[[], Any], theirs: Callable[[], Any] | None) -> Any:
-    """One turn of each side; returns what ours gave."""
+def _train_both(timed: Timed, text: str, vocab_size: int, peer: _Peer | None) -> BPETokenizer:
+    """One turn of each side; returns ours."""
+    tok = _call(lambda text: BPETokenizer.train(text, vocab_size), text, timed.ours)
+    if peer:
+        theirs = _call(peer.trainer(vocab_size), text, timed.theirs)
+        if theirs != len(tok.merges):
+            raise BackendError(f"{timed.name}: we learned {len(tok.merges)} merges, they {theirs}")
+    return tok
+
+
+def _call(function: Callable[[str], Any], text: str, seconds: list[float]) -> Any:
     start = perf_counter()
-    result = ours()
-    timed.ours.append(perf_counter() - start)
-    if theirs is not None:
-        start = perf_counter()
-        their_result = theirs()
-        timed.theirs.append(perf_counter() - start)
-        if isinstance(result, BPETokenizer) and their_result != len(result.merges):
-            raise BackendError(f"{timed.name}: we learned {len(result.merges)} merges, they {their_result}")
+    result = function(text)
+    seconds.append(perf_counter() - start)
     return result
 
 
@@ -132,11 +138,11 @@ class _Peer:
 
         self.library = tokenizers
 
-    def trainer(self, text: str, vocab_size: int = 256 + SMALL_MERGES) -> Callable[[], int]:
-        """A function that learns from the text and returns how many merges came out."""
+    def trainer(self, vocab_size: int) -> Callable[[str], int]:
+        """A function that learns from a text and returns how many merges came out."""
         level = self.library.pre_tokenizers.ByteLevel
 
-        def train() -> int:
+        def train(text: str) -> int:
             tok = self.library.Tokenizer(self.library.models.BPE())
             tok.pre_tokenizer = level(add_prefix_space=False)
             trainer = self.library.trainers.BpeTrainer(

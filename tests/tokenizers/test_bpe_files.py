@@ -7,6 +7,7 @@ import pytest
 
 from minigpt.errors import CheckpointError, TokenizerError
 from minigpt.files import FileGroup
+from minigpt.models import GPT, GPTConfig
 from minigpt.tokenizers import BPETokenizer, CharTokenizer, bpe_files, find_tokenizer, load_tokenizer
 
 TEXT = "the cat sat on the mat, the cat's hat\n你好 😀\n" * 4
@@ -160,6 +161,17 @@ def test_missing_files(tmp_path):
         BPETokenizer.from_files(tmp_path / "v.json", tmp_path / "m.txt")
 
 
+@pytest.mark.parametrize("kinds", [(BPETokenizer, CharTokenizer), (CharTokenizer, BPETokenizer), (BPETokenizer, None)])
+def test_a_model_saved_over_another_leaves_no_file_of_its_tokenizer(tmp_path, kinds):
+    model = GPT(GPTConfig(vocab_size=300, block_size=4, n_layer=1, n_head=1, n_embd=4), seed=0)
+    for kind in kinds:
+        model.tokenizer = kind and kind.train(TEXT)
+        model.save_pretrained(tmp_path)
+    left = {name for name in os.listdir(tmp_path) if name not in ("config.json", "model.safetensors")}
+    assert left == set(kinds[1].file_names() if kinds[1] else ())
+    assert type(find_tokenizer(tmp_path)) is (kinds[1] or type(None))
+
+
 # ---- damage
 
 
@@ -187,7 +199,7 @@ def test_damaged_vocab(folder, change, message):
 @pytest.mark.parametrize(
     ("change", "place", "message"),
     [
-        (lambda ls: ls.insert(5, "q z"), ", line 6: ", "the merge 'q' + 'z' needs 'qz', which is not in the vocabulary"),
+        (lambda ls: ls.insert(5, "q z"), ", line 6: ", "the merge 'q' + 'z' needs 'qz', which is not in the voc"),
         (lambda ls: ls.insert(5, "a tt"), ", line 6: ", "needs 'tt'"),
         (lambda ls: ls.insert(5, ls[1]), ", line 6 repeats ", "of " ),
         (lambda ls: ls.insert(5, "a"), ", line 6: ", "two tokens with one space between them, got 'a'"),
