@@ -55,9 +55,9 @@ HEAVY = {"numba", "matplotlib", "scipy", "tqdm", "safetensors", "torch", "transf
 THIRD_PARTY = {
     "decoding": {"numpy"},
     "viz": {"numpy", "matplotlib", "PIL"},  # PIL comes with Matplotlib
-    "tokenizers": {"numpy", "regex"},
+    "tokenizers": {"numpy", "regex", "tqdm"},
     "data": {"numpy", "tqdm"},
-    "bench": {"numpy", "torch", "transformers", "threadpoolctl", "scipy", "numba", "tqdm"},
+    "bench": {"numpy", "torch", "transformers", "threadpoolctl", "scipy", "numba", "tqdm", "tokenizers"},
 }
 OTHERWISE = {"numpy", "scipy", "threadpoolctl", "safetensors", "tqdm", "matplotlib", "tomli", "numba", "llvmlite",
              "greenlet"}  # fmt: skip

@@ -6,6 +6,7 @@ import: time `import minigpt` beside `import numpy`, in turn.
 start:  time a fresh process up to the end of its first training step, with compiled kernels in the cache or without.
 time-to-loss: train in a fresh process until the whole validation part has a given loss; how long that took.
 kernels: time every version of every kernel, CPU's or card's, with its share of this machine's roofline.
+tokenizer: train byte-level BPE on Python's standard library and encode what was held out, beside Hugging Face's.
 """
 
 from __future__ import annotations
@@ -68,9 +69,19 @@ def add_arguments(parser):
     kernels.add_argument("--write", metavar="PATH", help="put the table between the markers of this file as well")
     text = "the kernels in use beside this peer's; cpu: instead of the table, cuda: below it"
     kernels.add_argument("--peer", choices=("torch",), help=text)
+    text = "training and encoding of byte-level BPE, on one thread, beside Hugging Face's tokenizers where installed"
+    tokenizer = add_action(actions, "tokenizer", text, "minigpt bench tokenizer --rounds 7")
+    tokenizer.add_argument("--vocab-size", type=positive, default=20_000, help="ids to encode with (default: 20000)")
+    tokenizer.add_argument("--rounds", type=positive, default=7, help="turns of each side (default: 7)")
 
 
 def run(args) -> int:
+    if args.action == "tokenizer":
+        from ..bench.tokenizer import report as tokenizer_report
+        from ..bench.tokenizer import run_benchmark
+
+        print(tokenizer_report(*run_benchmark(args.vocab_size, args.rounds)))
+        return 0
     if args.action == "kernels":
         return run_kernels(args)
     if args.action == "import":

@@ -40,10 +40,10 @@ def add_model_files(files: FileGroup, model) -> None:
     """The model's files as part of a group that changes together."""
     files.tensors(WEIGHTS, {PREFIX + name: p.numpy() for name, p in model.named_parameters()})
     files.json(CONFIG, config_to_hf(model.config))
-    own = None if model._tokenizer is None else model._tokenizer.FILE
-    for kind in KINDS:
-        if kind.FILE != own:
-            files.remove(kind.FILE)  # the tokenizer of another model that was saved here before
+    own = () if model._tokenizer is None else model._tokenizer.file_names()
+    for name in (name for kind in KINDS for name in kind.file_names()):
+        if name not in own:
+            files.remove(name)  # the tokenizer of another model that was saved here before
     if model._tokenizer is not None:
         model._tokenizer.add_files(files)
 

@@ -68,6 +68,21 @@ class Tokenizer(ABC):
     def load(cls, folder: str | os.PathLike) -> Tokenizer:
         """Read what `save` wrote. Raises TokenizerError if the file is missing or damaged."""
 
+    @classmethod
+    def file_names(cls) -> tuple[str, ...]:
+        """All files that `save` writes."""
+        return (cls.FILE,)
+
+    @classmethod
+    def found_in(cls, folder: str | os.PathLike) -> bool:
+        """Whether a folder holds a file of this kind."""
+        return any((Path(folder) / name).is_file() for name in cls.file_names())
+
+    @property
+    def _whole_tokens(self) -> dict[str, int]:
+        """name → id of what is found in the text before anything else is cut."""
+        return self.special_tokens
+
     def encode(self, text: str) -> list[int]:
         """Ids of `text`; decode(encode(text)) == text for lossless tokenizers.
 
@@ -77,10 +92,11 @@ class Tokenizer(ABC):
         check_text(text, "encode")
         ids: list[int] = []
         start = 0
-        if self.special_tokens:
-            for match in special_pattern(self.special_tokens).finditer(text):
+        whole = self._whole_tokens
+        if whole:
+            for match in special_pattern(whole).finditer(text):
                 ids += self._encode_ordinary(text, start, match.start())
-                ids.append(self.special_tokens[match.group()])
+                ids.append(whole[match.group()])
                 start = match.end()
         ids += self._encode_ordinary(text, start, len(text))
         return ids

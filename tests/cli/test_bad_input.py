@@ -100,6 +100,9 @@ def test_a_folder_without_text(tmp_path, refused):
         (["--val-fraction", "0"], "val_fraction"),
         (["--val-fraction", "1.5"], "val_fraction"),
         (["--backend", "nonsense"], "no row 'nonsense'"),
+        (["--vocab-size", "300"], "vocab_size is for the bpe tokenizer"),
+        (["--tokenizer", "bpe", "--vocab-size", "255"], "at least 256"),
+        (["--tokenizer", "bpe", "--val-fraction", "2"], "val_fraction"),
     ],
     ids=" ".join,
 )
@@ -137,6 +140,9 @@ def test_out_that_is_a_file(refused, text):
         ("[model]\nbias = 'no'", "bias"),
         ("[model]\nlayer_norm_eps = 'small'", "layer_norm_eps"),
         ("[data]\nval_fraction = 'some'", "val_fraction"),
+        ("[data]\ntokenizer = 'wordpiece'", "no tokenizer 'wordpiece': wanted char or bpe"),
+        ("[data]\ntokenizer = ['bpe']", "no tokenizer ['bpe']"),
+        ("[data]\ntokenizer = 'bpe'\nvocab_size = '300'", "vocab_size needs an integer"),
     ],
 )
 def test_a_bad_toml_file(tmp_path, refused, text, toml, expected):
