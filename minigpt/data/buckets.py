@@ -12,16 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError
 from ..randomness import as_generator
-from .rendered import NO_LOSS, Rendered, padded
+from .rendered import NO_LOSS, Rendered, RenderedData, padded
 from .tokens import Batch, positive
 
 
-class BucketedData:
+class BucketedData(RenderedData):
     """Dialogues for the trainer, one record a row, in batches of similar lengths.
 
-    train, val:   lists of (ids, loss_mask) as `render` makes them
+    train, val:   lists of (ids, loss_mask) as `render` makes them, or Rendered
     block_size:   the longest context; the trainer binds the model's with `with_block_size`
     pad_id:       what fills rows up; it is never a target, and causal attention never looks at it from a real token
     bucket_width: widths are rounded up to multiples of it
@@ -34,35 +33,15 @@ class BucketedData:
         self, train: Any, val: Any = None, block_size: int | None = None, pad_id: int = 0, bucket_width: int = 8,
         with_mask: bool = False,
     ):  # fmt: skip
-        self.train = train if isinstance(train, Rendered) else Rendered(train)
-        self.val = val if val is None or isinstance(val, Rendered) else Rendered(val)
-        self.block_size = None if block_size is None else positive("block_size", block_size)
-        self.pad_id, self.with_mask = pad_id, with_mask
-        self.bucket_width = positive("bucket_width", bucket_width)
-        for name, part in (("train", self.train), ("val", self.val)):
-            if part is not None and block_size is not None:
-                part.check_width(name, block_size)
+        super().__init__(train, val, block_size, pad_id)
+        self.with_mask, self.bucket_width = with_mask, positive("bucket_width", bucket_width)
         of_record = self._bucket_of(self.train.widths)
         self._buckets = [np.flatnonzero(of_record == number) for number in np.unique(of_record)]
         self._share = np.array([len(bucket) for bucket in self._buckets]) / len(self.train)
 
-    @property
-    def has_val(self) -> bool:
-        """Whether there is a validation part."""
-        return self.val is not None
-
     def with_block_size(self, block_size: int) -> BucketedData:
         """The same records (shared, not copied), checked against a context of block_size tokens."""
-        return type(self)(self.train, self.val, block_size, self.pad_id, self.bucket_width, self.with_mask)
-
-    def check(self, vocab_size: int) -> None:
-        """Raise DataError if an id lies outside 0 … vocab_size−1."""
-        vocab_size = positive("vocab_size", vocab_size)
-        if not 0 <= self.pad_id < vocab_size:
-            raise ArgumentError(f"pad_id must be an id, 0 to {vocab_size - 1}, got {self.pad_id}")
-        for name, part in (("train", self.train), ("val", self.val)):
-            if part is not None:
-                part.check_ids(name, vocab_size)
+        return BucketedData(self.train, self.val, block_size, self.pad_id, self.bucket_width, self.with_mask)
 
     def batch(self, rng: np.random.Generator | int | None, n: int) -> Batch:
         """n random training records of one bucket: {"ids": (n, T), "targets": (n, T)}, int64.
@@ -79,18 +58,12 @@ class BucketedData:
 
         With `max_tokens`, records are taken in their own order until it is reached, the last one whole.
         """
-        if self.val is None:
-            raise DataError("no validation part: pass BucketedData(train, val)")
         n = positive("n", n)
-        wanted = first_records(self.val, max_tokens)
-        by_width = wanted[np.argsort(self._bucket_of(self.val.widths[wanted]), kind="stable")]
-        return self._in_order(self.val, by_width, n)
-
-    def _in_order(self, part: Rendered, order: np.ndarray, n: int) -> Iterator[Batch]:
-        buckets = self._bucket_of(part.widths[order])
-        for same in np.split(order, np.flatnonzero(np.diff(buckets)) + 1):
-            for start in range(0, len(same), n):
-                yield self._batch_of(part, same[start : start + n])
+        val, numbers = self._chosen_val(max_tokens)
+        buckets = self._bucket_of(val.widths[numbers])
+        same = [numbers[buckets == bucket] for bucket in np.unique(buckets)]
+        groups = [some[start : start + n] for some in same for start in range(0, len(some), n)]
+        return (self._batch_of(val, group) for group in groups)
 
     def _bucket_of(self, widths: np.ndarray) -> np.ndarray:
         return -(-widths // self.bucket_width)
@@ -103,16 +76,3 @@ class BucketedData:
         targets, _ = padded([row for _, row in rows], width, NO_LOSS)  # (n, T)
         batch = {"ids": ids, "targets": targets}
         return {**batch, "mask": mask[:, None, None, :]} if self.with_mask else batch
-
-    def __repr__(self) -> str:
-        val = f"{len(self.val)}" if self.val is not None else "none"
-        return f"{type(self).__name__}(train: {len(self.train)} records, val: {val}, block_size={self.block_size})"
-
-
-def first_records(part: Rendered, max_tokens: int | None) -> np.ndarray:
-    """Numbers of the first records that together have at least max_tokens targets, or of all."""
-    if max_tokens is None:
-        return np.arange(len(part))
-    counts = np.cumsum([part.n_targets(i) for i in range(len(part))])
-    enough = int(np.searchsorted(counts, positive("max_tokens", max_tokens))) + 1
-    return np.arange(min(enough, len(part)))

@@ -100,6 +100,6 @@ def _message(i: int, entry: Any) -> Message:
 def _out_of_turn(role: str, wanted: str, i: int) -> str:
     if role == "system":
         return "the system speaks only at the start, as messages[0]"
-    if i == 0 or wanted == "user" and i == 1:
+    if i == 0 or (wanted == "user" and i == 1):
         return "the assistant answers a user: the first message after the system's needs role 'user'"
     return f"two {role} turns in a row: join them into one message, or put the {wanted}'s between them"

@@ -17,48 +17,27 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ArgumentError, DataError
+from ..errors import ArgumentError
 from ..randomness import as_generator
-from .buckets import first_records
-from .rendered import NO_LOSS, Rendered
+from .rendered import NO_LOSS, Rendered, RenderedData
 from .tokens import Batch, positive
 
 
-class PackedData:
+class PackedData(RenderedData):
     """Dialogues for the trainer, as many in a row as fit into block_size tokens.
 
-    train, val:  lists of (ids, loss_mask) as `render` makes them
+    train, val:  lists of (ids, loss_mask) as `render` makes them, or Rendered
     block_size:  width of a row; the trainer binds the model's with `with_block_size`
     pad_id:      what fills rows up; padding is a segment of its own and never a target
     Raises:      DataError (no records, one too long, one with nothing to learn), ArgumentError, ShapeError
     """
 
     def __init__(self, train: Any, val: Any = None, block_size: int | None = None, pad_id: int = 0):
-        self.train = train if isinstance(train, Rendered) else Rendered(train)
-        self.val = val if val is None or isinstance(val, Rendered) else Rendered(val)
-        self.block_size = None if block_size is None else positive("block_size", block_size)
-        self.pad_id = pad_id
-        for name, part in (("train", self.train), ("val", self.val)):
-            if part is not None and block_size is not None:
-                part.check_width(name, block_size)
-
-    @property
-    def has_val(self) -> bool:
-        """Whether there is a validation part."""
-        return self.val is not None
+        super().__init__(train, val, block_size, pad_id)
 
     def with_block_size(self, block_size: int) -> PackedData:
         """The same records (shared, not copied), packed into rows of block_size tokens."""
         return PackedData(self.train, self.val, block_size, self.pad_id)
-
-    def check(self, vocab_size: int) -> None:
-        """Raise DataError if an id lies outside 0 … vocab_size−1."""
-        vocab_size = positive("vocab_size", vocab_size)
-        if not 0 <= self.pad_id < vocab_size:
-            raise ArgumentError(f"pad_id must be an id, 0 to {vocab_size - 1}, got {self.pad_id}")
-        for name, part in (("train", self.train), ("val", self.val)):
-            if part is not None:
-                part.check_ids(name, vocab_size)
 
     def batch(self, rng: np.random.Generator | int | None, n: int) -> Batch:
         """n rows of random training records: "ids", "targets", "positions" (n, T) int64, "mask" (n, 1, T, T) bool.
@@ -75,27 +54,18 @@ class PackedData:
     def val_batches(self, n: int, max_tokens: int | None = None) -> Iterator[Batch]:
         """Every validation record once, n rows a batch; `max_tokens` stops after that many targets, the last record
         whole."""
-        if self.val is None:
-            raise DataError("no validation part: pass PackedData(train, val)")
         n, T = positive("n", n), self._bound_block_size()
-        rows = Rows(self.val.widths, T)
-        for i in first_records(self.val, max_tokens):
+        val, numbers = self._chosen_val(max_tokens)
+        rows = Rows(val.widths, T)
+        for i in numbers:
             rows.add(int(i))
-        return self._batches(rows.members, n, T)
-
-    def _batches(self, members: list[list[int]], n: int, T: int) -> Iterator[Batch]:
-        for start in range(0, len(members), n):
-            some = members[start : start + n]
-            yield pack(self.val, some, len(some), T, self.pad_id)
+        groups = [rows.members[start : start + n] for start in range(0, len(rows.members), n)]
+        return (pack(val, group, len(group), T, self.pad_id) for group in groups)
 
     def _bound_block_size(self) -> int:
         if self.block_size is None:
             raise ArgumentError("this PackedData has no block size: use PackedData(…, block_size=T)")
         return self.block_size
-
-    def __repr__(self) -> str:
-        val = f"{len(self.val)}" if self.val is not None else "none"
-        return f"PackedData(train: {len(self.train)} records, val: {val}, block_size={self.block_size})"
 
 
 class Rows:

@@ -114,7 +114,8 @@ class _Lines:
         self._lines = numbered_lines(path)
 
     def __iter__(self):
-        for self.last, line in self._lines:
+        for number, line in self._lines:
+            self.last = number
             yield line
 
     def where(self) -> str:
@@ -132,13 +133,16 @@ def _rows(lines: _Lines) -> Iterator[list[str]]:
             return
         except csv.Error as error:
             raise DataError(f"{lines.where()}: {_quoting(str(error))}") from None
-        if any(field.strip() for field in fields):
+        if len(fields) > 1 or (fields and fields[0].strip()):
             yield fields
 
 
 def _quoting(reason: str) -> str:
-    if "unexpected end of data" in reason or "field limit" in reason:
-        return "a field begins with a double quote that never ends; a quote that is part of the text is doubled"
+    never_ends = 'a field begins with a double quote that never ends; write a quote that begins a text as """'
+    if "unexpected end of data" in reason:
+        return never_ends
+    if "field limit" in reason:
+        return f"a field of more than {csv.field_size_limit():,} characters; maybe {never_ends}"
     if "expected after" in reason:
         return (
             "a field goes on after its closing double quote: around the whole field, and doubled inside it, is how "

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..errors import ArgumentError
 
-STEPS, LEARNING_RATE, DECAY = 500, 1.0, 1e-4  # of gradient descent on the mean loss
+STEPS, LEARNING_RATE, DECAY = 300, 2.0, 1e-4  # of gradient descent on the mean loss
 
 
 class BagOfWords:

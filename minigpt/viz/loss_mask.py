@@ -52,7 +52,8 @@ class LossMask(View):
 
     def lines(self, columns=COLUMNS):
         """Token numbers line by line, at most `columns` characters wide each; a line break in a token ends its line."""
-        lines, used = [[]], 0
+        lines: list[list[int]] = [[]]
+        used = 0
         for i, shown in enumerate(self.shown):
             if lines[-1] and used + width_of(shown) > columns:
                 lines.append([])
@@ -84,8 +85,11 @@ class LossMask(View):
             "title": self.title,
             "summary": self.summary(),
             "colour": LEARNED,
-            "lines": [[[self.shown[i], int(self.loss_mask[i]), int(self.special[i]), i] for i in line] for line in self.lines()],
-        }  # fmt: skip
+            "lines": [[self._token(i) for i in line] for line in self.lines()],
+        }
+
+    def _token(self, i):
+        return [self.shown[i], int(self.loss_mask[i]), int(self.special[i]), i]
 
     def fig(self):
         """The tokens as boxes, line by line, as a new matplotlib Figure."""

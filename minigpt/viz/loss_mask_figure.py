@@ -45,8 +45,11 @@ def _draw_token(ax, view, i, x, y, mono):
     """Token i with its left edge at x, in the middle of the line at y; returns where the next one starts."""
     learned, text = view.loss_mask[i], figure.drawable(view.shown[i])
     width = COLUMN * max(width_of(view.shown[i]), 1)
-    box = {"facecolor": LEARNED if learned else PALE, "edgecolor": FRAME if view.special[i] else "white"}
-    ax.add_patch(Rectangle((x, y - 0.42 * LINE), width, 0.84 * LINE, linewidth=0.8, **box))
+    box = Rectangle(
+        (x, y - 0.42 * LINE), width, 0.84 * LINE, linewidth=0.8, facecolor=LEARNED if learned else PALE,
+        edgecolor=FRAME if view.special[i] else "white", zorder=2 if view.special[i] else 1,
+    )  # fmt: skip
+    ax.add_patch(box)
     colour = "white" if learned else INK
     ax.text(
         x + width / 2, y, text, fontsize=POINTS * min(1, len(view.shown[i]) / len(text)), fontfamily=mono,

@@ -10,7 +10,10 @@ LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
 
 class CountLetters:
-    """Letters in words of 4 to 9 letters; the one asked for is in the word four times out of five. Held out are words."""
+    """Letters in words of 4 to 9 letters. Held out are words.
+
+    Four times out of five the letter asked for is one of the word's.
+    """
 
     def examples(self, split, n, rng):
         return draw(self._one, split, n, rng)

@@ -7,9 +7,11 @@ since every second one is negated. A model has to combine the two, as in exclusi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from ..conversation import Conversation
 from ..records import Labelled
+from ..splits import check_split, split_of
 from .base import draw, exact_match, pick
 
 NAMES = (
@@ -31,6 +33,7 @@ ADJECTIVES = {
 }
 OPPOSITE = {"positive": "negative", "negative": "positive"}
 FRACTIONS = (0.7, 0.1, 0.2)  # of the names, and of the objects
+NEGATED = 0.4  # of the sentences; at 0.5 the first thing to learn, what single words say, would show in no gradient
 # Each plain and negated; {o} object, {n} name, {w} the word of praise or blame.
 WITH_VERB = (
     ("{n} does {w} the {o}.", "{n} does not {w} the {o}."),
@@ -55,13 +58,15 @@ class Sentiment:
 
     def labelled(self, split, n, rng) -> Iterator[Labelled]:
         """The same sentences as texts with a label, "positive" or "negative"."""
-        return draw(self._one, split, n, rng, FRACTIONS)
+        check_split(split)
+        names, objects = ([w for w in words if split_of(w, FRACTIONS) == split] for words in (NAMES, OBJECTS))
+        return draw(partial(self._one, names, objects), split, n, rng, FRACTIONS)
 
-    def _one(self, rng):
-        name, thing = pick(rng, NAMES), pick(rng, OBJECTS)
+    def _one(self, names, objects, rng):
+        name, thing = pick(rng, names), pick(rng, objects)
         said = pick(rng, tuple(OPPOSITE))  # by the word alone
         templates, words = (WITH_VERB, VERBS) if rng.random() < 0.5 else (WITH_ADJECTIVE, ADJECTIVES)
-        negated = int(rng.integers(2))
+        negated = int(rng.random() < NEGATED)
         sentence = pick(rng, templates)[negated].format(n=name, o=thing, w=pick(rng, words[said]))
         return (name, thing), Labelled(sentence, OPPOSITE[said] if negated else said)
 

@@ -9,7 +9,7 @@ NAMES = (
     "Ada Ben Cleo Dan Eva Finn Gus Hana Ivo Jane Karl Lena Max Nora Otto Pia Rex Sara Tom Uma Vera Will Yuri Zoe"
 ).split()
 TOWNS = (
-    "Bath Bonn Cork Dover Essen Ghent Genoa Graz Leeds Lille Lyon Malmo Nice Oslo Pisa Porto Riga Rome Turin Vienna York"
+    "Bath Bonn Cork Dover Essen Ghent Graz Leeds Lille Lyon Malmo Nice Oslo Pisa Porto Riga Rome Turin Vienna York"
 ).split()
 DAYS = "Monday Tuesday Wednesday Thursday Friday Saturday Sunday".split()
 GOODS = (

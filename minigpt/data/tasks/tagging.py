@@ -15,15 +15,21 @@ TAGS = ("ADJ", "ADP", "ADV", "DET", "NOUN", "PRON", "VERB")
 WORDS = {
     "DET": "the a this that every some no my her".split(),
     "ADJ": "old young small big red wet kind loud slow light cold open round calm warm flat".split(),
-    "NOUN": "dog cat bird child man woman boat tree river house song light play walk call watch fly stone calm round".split(),
+    "NOUN": "dog cat bird child man woman boat tree river house song stone light play walk call watch fly calm".split(),
     "VERB": "saw found liked took met heard light play walk call watch fly calm open warm cross".split(),
     "PRON": "she he it they we you".split(),
     "ADV": "often never soon today gladly slowly always here".split(),
     "ADP": "in on near under with behind over by".split(),
 }  # fmt: skip
 SENTENCES = (
-    "NP VERB NP", "NP ADV VERB NP", "NP VERB NP ADV", "NP VERB PP", "PRON VERB NP PP", "NP PP VERB NP", "PRON ADV VERB PP",
-)  # fmt: skip
+    "NP VERB NP",
+    "NP ADV VERB NP",
+    "NP VERB NP ADV",
+    "NP VERB PP",
+    "PRON VERB NP PP",
+    "NP PP VERB NP",
+    "PRON ADV VERB PP",
+)
 PHRASES = {"NP": ("DET NOUN", "DET ADJ NOUN", "PRON"), "PP": ("ADP DET NOUN", "ADP DET ADJ NOUN")}
 
 

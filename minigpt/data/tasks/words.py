@@ -18,14 +18,19 @@ def pseudo_word(rng: np.random.Generator, shortest: int = 3, longest: int = 6) -
     There are 1,254 words of three letters, 12,388 of four, more than 200,000 of five and 2 million of six.
     """
     length = int(rng.integers(shortest, longest + 1))
-    while True:
-        a, b = (int(x) for x in rng.integers(0, len(_syllables()), 2))
-        first, second = _syllables()[a], _syllables()[b]
-        for word in (first, first + second):
-            if len(word) == length:
-                return word
+    ways = _ways(length)
+    number = int(rng.integers(sum(len(first) * len(second) for first, second in ways)))
+    for first, second in ways:
+        if number < len(first) * len(second):
+            break
+        number -= len(first) * len(second)
+    return first[number // len(second)] + second[number % len(second)]
 
 
-@lru_cache(maxsize=1)
-def _syllables() -> list[str]:
-    return ["".join(parts) for parts in product(ONSETS, VOWELS, CODAS)]
+@lru_cache(maxsize=16)
+def _ways(length: int) -> list[tuple[list[str], list[str]]]:
+    """How to put a word of that length together: all first syllables of one length, all second ones of the rest."""
+    by_length: dict[int, list[str]] = {0: [""]}  # no second syllable
+    for parts in product(ONSETS, VOWELS, CODAS):
+        by_length.setdefault(sum(map(len, parts)), []).append("".join(parts))
+    return [(by_length[n], by_length[length - n]) for n in sorted(by_length) if n > 0 and length - n in by_length]
