@@ -1,7 +1,8 @@
 """What someone thinks of something: "Ada did not like the soup." -> "negative".
 
-Judging words alone does not help: each word of praise or blame stands in as many positive as negative sentences,
-since every second one is negated. A model has to combine the two, as in exclusive or, which no sum over words can.
+Judging words alone is not enough: two sentences of five are negated, so a word of praise stands in a positive sentence
+three times out of five only. A model has to combine the two, as in exclusive or, which no sum over words can; see
+`training/bag_of_words.py` for what such a sum reaches.
 """
 
 from __future__ import annotations

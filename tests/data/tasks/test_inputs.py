@@ -6,7 +6,7 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from minigpt.data.tasks import TASKS, sentiment, tagging
+from minigpt.data.tasks import TASKS, Arithmetic, sentiment, tagging
 from minigpt.data.tasks.words import pseudo_word
 
 N = {"train": 1500, "val": 200, "test": 200}
@@ -30,17 +30,17 @@ def assert_apart(parts):
 
 
 def test_arithmetic_holds_back_pairs_all_of_them():
-    """Every pair held out, about 1,000 of 5,050, in both orders, against as many of training as come along."""
-    parts = {}
-    for split, n in (("train", 10_000), ("val", 1000), ("test", 1000)):
-        parts[split] = set()
-        for example in TASKS["arithmetic"].examples(split, n, 0):
-            a, b, total = map(int, re.fullmatch(r"What is (\d+) \+ (\d+)\?=(\d+)", _joined(example)).groups())
-            assert a + b == total
-            parts[split].add((min(a, b), max(a, b)))
-    assert_apart(parts)
-    assert len(parts["train"]) > 3000
-    assert 0.08 < len(parts["test"]) / 5050 < 0.12
+    """Pairs in either order; of a small table of sums all of them, and each pair in one part."""
+    for task, n in ((TASKS["arithmetic"], 500), (Arithmetic(largest=30), 4000)):
+        parts = {}
+        for split in N:
+            parts[split] = set()
+            for example in task.examples(split, n, 0):
+                a, b, total = map(int, re.fullmatch(r"What is (\d+) \+ (\d+)\?=(\d+)", _joined(example)).groups())
+                assert a + b == total
+                parts[split].add((min(a, b), max(a, b)))
+        assert_apart(parts)
+    assert len(set.union(*parts.values())) == 31 * 32 // 2
 
 
 def _joined(example):
@@ -173,14 +173,16 @@ def assert_apart_words(words):
         assert len(part & set(sentiment.OBJECTS)) >= 5
 
 
-def test_sentiment_words_say_nothing_alone():
-    """Each word of praise or blame, and each negation, stands in about as many positive as negative sentences."""
+def test_sentiment_words_say_little_alone():
+    """A word of praise is right three times out of five, a negation says nothing by itself."""
     records = list(TASKS["sentiment"].labelled("train", 4000, 0))
-    special = {w for words in (sentiment.VERBS, sentiment.ADJECTIVES) for group in words.values() for w in group}
-    for word in {*special, "not", "never", "Nothing", "Everything", "always"}:
+    share = dict.fromkeys(("not", "never", "Nothing", "Everything", "always"), 0.5)
+    for words in (sentiment.VERBS, sentiment.ADJECTIVES):
+        share |= dict.fromkeys(words["positive"], 0.6) | dict.fromkeys(words["negative"], 0.4)
+    for word, expected in share.items():
         labels = [record.label == "positive" for record in records if re.search(rf"\b{word}\b", record.text)]
-        assert len(labels) > 100
-        assert abs(np.mean(labels) - 0.5) < 4 * 0.5 / len(labels) ** 0.5, word
+        assert len(labels) > 80
+        assert abs(np.mean(labels) - expected) < 4 * 0.5 / len(labels) ** 0.5, word
 
 
 def test_sentiment_labels():
