@@ -1,7 +1,7 @@
 """What someone thinks of something: "Ada did not like the soup." -> "negative".
 
-Judging words alone is not enough: two sentences of five are negated, so a word of praise stands in a positive sentence
-three times out of five only. A model has to combine the two, as in exclusive or, which no sum over words can; see
+Judging words alone is not enough: three sentences of ten are negated, so a word of praise stands in a positive
+sentence seven times out of ten. A model has to combine the two, as in exclusive or, which no sum over words can; see
 `training/bag_of_words.py` for what such a sum reaches.
 """
 
@@ -34,7 +34,7 @@ ADJECTIVES = {
 }
 OPPOSITE = {"positive": "negative", "negative": "positive"}
 FRACTIONS = (0.7, 0.1, 0.2)  # of the names, and of the objects
-NEGATED = 0.4  # of the sentences; at 0.5 the first thing to learn, what single words say, would show in no gradient
+NEGATED = 0.3  # of the sentences; at 0.5 the first thing to learn, what single words say, would show in no gradient
 # Each plain and negated; {o} object, {n} name, {w} the word of praise or blame.
 WITH_VERB = (
     ("{n} does {w} the {o}.", "{n} does not {w} the {o}."),
