@@ -59,21 +59,26 @@ class GPT(Module):
         self.ln_f = LayerNorm(C, config.layer_norm_eps, config.bias)
         self._tokenizer = None
 
-    def forward(self, ids, targets=None, cache: KVCache | None = None):
+    def forward(self, ids, targets=None, cache: KVCache | None = None, mask=None, positions=None):
         """ids (B, T) integers; targets (B, T), already shifted by one -> (logits Tensor (B, T, V), loss or None)
 
         The loss is the mean cross entropy in nats per token; targets of -100 do not count. With a cache, ids are the
         tokens that follow those already in it.
+        mask: boolean, True = may attend, broadcasts to (B, H, T, T), beside the causal one; positions: (T,) or (B, T),
+        where each token stands, 0 … T - 1 unless given. Both serve several texts in one row (`data/packing.py`).
         Raises ShapeError if ids are not (B, T) or longer than block_size, ArgumentError for ids out of range.
         """
         ids = self._check(ids, cache)
-        start = cache.length if cache else 0
-        positions = np.arange(start, start + ids.shape[1])  # (T,)
+        if positions is None:
+            start = cache.length if cache else 0
+            positions = np.arange(start, start + ids.shape[1])  # (T,)
+        elif np.shape(positions) not in ((ids.shape[1],), ids.shape):
+            raise ShapeError(f"GPT: positions {np.shape(positions)} must be (T,) or (B, T) as ids {ids.shape}")
 
         x = self.wte(ids) + self.wpe(positions)  # (B, T, C)
         x = self.drop(x)
         for i, block in enumerate(self.h):
-            x = block(x, cache=cache.layers[i] if cache else None)  # (B, T, C)
+            x = block(x, mask=mask, cache=cache.layers[i] if cache else None)  # (B, T, C)
         x = self.ln_f(x)
         logits = F.linear(x, self.wte.weight, transposed=True)  # (B, T, V)
 
@@ -81,9 +86,9 @@ class GPT(Module):
             return logits, None
         return logits, F.cross_entropy(logits, targets)
 
-    def loss_sum(self, ids, targets) -> tuple[Tensor, int]:
+    def loss_sum(self, ids, targets, mask=None, positions=None) -> tuple[Tensor, int]:
         """(sum of the losses in nats, number of tokens that count): what a trainer adds up over shards of a batch."""
-        logits, _ = self(ids)
+        logits, _ = self(ids, mask=mask, positions=positions)
         return F.cross_entropy(logits, targets, reduction="sum"), int((np.asarray(targets) != -100).sum())
 
     def generate(

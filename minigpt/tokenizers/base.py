@@ -34,7 +34,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def _encode_ordinary(self, text: str, start: int, stop: int) -> list[int]:
-        """Ids of text[start:stop], which holds no special token; the rest is there for error messages."""
+        """Ids of text[start:stop], never that of a special token; the rest is there for error messages."""
 
     @abstractmethod
     def _has_piece(self, token: str) -> bool:
@@ -83,16 +83,17 @@ class Tokenizer(ABC):
         """name → id of what is found in the text before anything else is cut."""
         return self.special_tokens
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, allow_special: bool = True) -> list[int]:
         """Ids of `text`; decode(encode(text)) == text for lossless tokenizers.
 
         A special token found in the text becomes its one id; of two that start at the same place the longer
-        one counts. Raises: TokenizerError (not a str, lone surrogates, pieces outside the vocabulary).
+        one counts. With allow_special=False it is ordinary text, which is the safe way for what users type.
+        Raises: TokenizerError (not a str, lone surrogates, pieces outside the vocabulary).
         """
         check_text(text, "encode")
         ids: list[int] = []
         start = 0
-        whole = self._whole_tokens
+        whole = self._whole_tokens if allow_special else {}
         if whole:
             for match in special_pattern(whole).finditer(text):
                 ids += self._encode_ordinary(text, start, match.start())

@@ -13,11 +13,12 @@ _HOME = {
     "AttentionGrid": "attention",
     "KernelThreads": "threads",
     "LossCurve": "loss",
+    "LossMask": "loss_mask",
     "View": "base",
     "visible": "html",
 }
 
-__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "View", "visible"]
+__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "LossMask", "View", "visible"]
 
 
 def __getattr__(name):

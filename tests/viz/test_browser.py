@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from minigpt.viz import AttentionGrid, KernelThreads, LossCurve, html
+from minigpt.viz import AttentionGrid, KernelThreads, LossCurve, LossMask, html
 from minigpt.viz.figure import colour_table
 from minigpt.viz.threads_figure import thread_colours
 
@@ -242,6 +242,31 @@ def test_threads_are_named_and_walked_through(browse):
     assert found["read"] == f"<tile> [0, 0], read (after barrier 1): 13 loads by {threads}, first in request 1"
     assert found["colour"] == [*(thread_colours(40)[0] * 255).round().astype(int), 255]
     assert "40 stores, each element once" in found["captions"]
+    assert found["ready"] == "1"
+    assert found["console"] == []
+
+
+def test_tokens_that_carry_loss(browse):
+    tokens = ["<|user|>", "2 + 2?\n", "</script>", "<|end|>", "<|assistant|>", "4", "<|end|>"]
+    view = LossMask(tokens, [False] * 5 + [True] * 2)
+    probe = """
+      out.learned = all(".text u").map((token) => token.textContent);
+      out.lines = all(".text").map((line) => line.textContent);
+      out.colour = getComputedStyle(all("u")[0]).backgroundColor;
+      out.before = shown(views[0]);
+      hover(all(".text u")[0], 0.5, 0.5);
+      out.over = shown(views[0]);
+      hover(all(".text span")[0], 0.5, 0.5);
+      out.other = shown(views[0]);
+      out.ready = views[0].dataset.ready;
+    """
+    found = browse([view._repr_html_()], probe)
+    assert found["learned"] == ["4", "<|end|>"]
+    assert found["lines"] == ["<|user|>2␣+␣2?↵", "</script><|end|><|assistant|>4<|end|>"]
+    assert found["colour"] == "rgb(0, 114, 178)"
+    assert found["before"] == "2 of 7 tokens carry loss: blue, underlined"
+    assert found["over"] == "token 5: 4 carries loss"
+    assert found["other"] == "token 0: <|user|> is only read"
     assert found["ready"] == "1"
     assert found["console"] == []
 
