@@ -59,13 +59,17 @@ class GPT(Module):
         self.ln_f = LayerNorm(C, config.layer_norm_eps, config.bias)
         self._tokenizer = None
 
-    def forward(self, ids, targets=None, cache: KVCache | None = None):
+    def forward(self, ids, targets=None, cache: KVCache | None = None, only_last=False):
         """ids (B, T) integers; targets (B, T), already shifted by one -> (logits Tensor (B, T, V), loss or None)
 
         The loss is the mean cross entropy in nats per token; targets of -100 do not count. With a cache, ids are the
-        tokens that follow those already in it.
-        Raises ShapeError if ids are not (B, T) or longer than block_size, ArgumentError for ids out of range.
+        tokens that follow those already in it. only_last: logits of the last position alone, (B, 1, V), which is all
+        that generation asks for; the head is the largest matrix of a small model.
+        Raises ShapeError if ids are not (B, T) or longer than block_size, ArgumentError for ids out of range and for
+        targets with only_last.
         """
+        if only_last and targets is not None:
+            raise ArgumentError("GPT: a loss needs the logits of all positions; leave only_last or targets out")
         ids = self._check(ids, cache)
         start = cache.length if cache else 0
         positions = np.arange(start, start + ids.shape[1])  # (T,)
@@ -74,6 +78,8 @@ class GPT(Module):
         x = self.drop(x)
         for i, block in enumerate(self.h):
             x = block(x, cache=cache.layers[i] if cache else None)  # (B, T, C)
+        if only_last:
+            x = x[:, -1:]  # (B, 1, C)
         x = self.ln_f(x)
         logits = F.linear(x, self.wte.weight, transposed=True)  # (B, T, V)
 
@@ -141,8 +147,8 @@ class GPT(Module):
 
     def _next_logits(self, ids: np.ndarray, cache: KVCache | None) -> np.ndarray:
         """ids (B, T) -> logits of the token that follows (B, V)"""
-        logits, _ = self(ids, cache=cache)  # (B, T, V)
-        return logits[:, -1].numpy()  # (B, V)
+        logits, _ = self(ids, cache=cache, only_last=True)  # (B, 1, V)
+        return logits.numpy()[:, 0]  # (B, V)
 
     def _check(self, ids, cache):
         ids = id_rows("GPT", ids.data if isinstance(ids, Tensor) else ids)
