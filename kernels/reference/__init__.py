@@ -8,6 +8,7 @@ from . import (
     dropout,
     elementwise,
     embedding,
+    int8,
     layernorm,
     lstm,
     matmul,
@@ -18,4 +19,4 @@ from . import (
 )
 
 MODULES = (device, elementwise, activation, reduce, shape, matmul, softmax, attention, layernorm, embedding,
-           cross_entropy, dropout, lstm, optimizer)  # fmt: skip
+           cross_entropy, dropout, lstm, int8, optimizer)  # fmt: skip

@@ -22,6 +22,7 @@ from .elementwise import (
     Where,
 )
 from .embedding import Embedding
+from .int8 import Int8Embedding, Int8Linear
 from .layernorm import LayerNorm
 from .lstm import LSTMCell
 from .matmul import BiasResidual, Linear, LinearGELU, MatMul
@@ -32,7 +33,7 @@ from .softmax import LogSoftmax, Softmax
 
 __all__ = [
     "GELU", "Abs", "Add", "Attention", "AttentionCached", "AttentionQKV", "BiasResidual", "BroadcastTo", "Cast", "Compare",
-    "Concatenate", "Context", "CrossEntropy", "Div", "Dropout", "Embedding", "Exp", "Gather", "LSTMCell", "Label", "LayerNorm",
+    "Concatenate", "Context", "CrossEntropy", "Div", "Dropout", "Embedding", "Exp", "Gather", "Int8Embedding", "Int8Linear", "LSTMCell", "Label", "LayerNorm",
     "Linear", "LinearGELU", "Log", "LogSoftmax", "MatMul", "Max", "Mean", "Mul", "Neg", "Op", "Pow", "PowNumber",
     "ReLU", "Reshape", "Sigmoid", "Slice", "Softmax", "Sqrt", "Sub", "Sum", "Tanh", "Transpose", "Var", "Where",
 ]  # fmt: skip
