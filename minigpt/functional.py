@@ -134,9 +134,9 @@ def self_attention(qkv, n_head, mask=None, causal=False, dropout_p=0.0, scale=No
 
 
 def cached_attention(qkv, n_head, cache, mask=None, causal=True) -> Tensor:
-    """The same for tokens that follow those of a cache, which takes their keys and values in: qkv (B, T, 3C) -> (B, T, C)
+    """The same for T tokens that follow those of a cache, which takes theirs in: qkv (B, T, 3C) -> (B, T, C)
 
-    cache: a decoding.cache.LayerCache. No gradients: inside mg.no_grad() only.
+    cache: a decoding.cache.LayerCache. It keeps plain arrays, so there are no gradients.
     """
     return ops.AttentionCached.apply(qkv, n_head=n_head, cache=cache, mask=_bool_array(mask), causal=causal)
 

@@ -27,7 +27,9 @@ def int8_linear_v1(x, q, scale, y):  # x (N, in), q (out, in), scale (out,), y (
             y[n, o] = total
 
 
-@rung("int8_linear", 2, "the scale once per output; float32 sums, which LLVM vectorises: 8 weights are widened at a time")
+@rung(
+    "int8_linear", 2, "the scale once per output; float32 sums, which LLVM vectorises: 8 weights are widened at a time"
+)
 @kernel
 def int8_linear_v2(x, q, scale, y):
     zero = x.dtype.type(0)

@@ -22,7 +22,7 @@ MOST = 8  # threads; more do not make memory faster
 def helpers():
     """The pool of threads beside the calling one, and how many they are: NUMBA_NUM_THREADS, as a rule the cores."""
     count = min(numba.get_num_threads(), MOST) - 1
-    return (ThreadPoolExecutor(count, "minigpt-rows"), count) if count > 0 else (None, 0)
+    return (ThreadPoolExecutor(count, "minigpt-rows") if count > 0 else None), count
 
 
 def over_rows(task, matrix):
@@ -30,7 +30,7 @@ def over_rows(task, matrix):
     rows = len(matrix)
     pieces = min(rows, matrix.nbytes // PIECE)
     pool, count = helpers() if pieces > 1 else (None, 0)
-    if not count:
+    if pool is None:
         task(0, rows)
         return
     bounds = [rows * i // pieces for i in range(pieces + 1)]

@@ -2,7 +2,7 @@
 
     weight[o, i] ~ q[o, i] * scale[o],   q in -127 … 127,   scale[o] = max_i |weight[o, i]| / 127
 
-One scale for each output o. So every weight is off by at most scale[o] / 2, and the scale can wait until the sum is done:
+One scale for each output o, so every weight is off by at most scale[o] / 2, and the scale waits until the sum is done:
 
     y[n, o] = scale[o] * sum_i q[o, i] x[n, i] + bias[o] + residual[n, o]
 

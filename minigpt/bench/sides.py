@@ -140,9 +140,14 @@ def main(argv: list[str]) -> None:
         import minigpt.training  # noqa: F401
 
         load("cpu")
+    serve(lambda: SIDES[name](shape, threads))
+
+
+def serve(make: Callable[[], BenchSide]) -> None:
+    """Make the side, take a first step, then take as many as each line on stdin says. Answers are lines of JSON."""
     base = peak_bytes()
     start = time.perf_counter()
-    side = SIDES[name](shape, threads)
+    side = make()
     side.step()
     print(json.dumps({"first": time.perf_counter() - start, "base": base, "peak": peak_bytes()}), flush=True)
     for line in sys.stdin:

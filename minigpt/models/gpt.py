@@ -122,7 +122,7 @@ class GPT(Module):
 
         if not isinstance(self.wte, Embedding):
             raise CheckpointError(
-                "int8 weights are not saved: the files hold floats. Save the float model, and call .quantize() after loading"
+                "int8 weights are not saved, the files hold floats: save the float model, and quantize() after loading"
             )
 
         save_gpt(self, folder)

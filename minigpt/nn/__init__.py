@@ -11,6 +11,6 @@ from .mlp import MLP
 from .module import Module, ModuleList, Parameter
 
 __all__ = [
-    "MLP", "Block", "Dropout", "Embedding", "Int8Embedding", "Int8Linear", "LayerNorm", "Linear", "Module", "ModuleList",
-    "MultiHeadAttention", "Parameter", "quantized",
+    "MLP", "Block", "Dropout", "Embedding", "Int8Embedding", "Int8Linear", "LayerNorm", "Linear", "Module",
+    "ModuleList", "MultiHeadAttention", "Parameter", "quantized",
 ]  # fmt: skip

@@ -7,6 +7,7 @@ A token reads every weight once, so the bytes of the weights set the pace of dec
 from __future__ import annotations
 
 import copy
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -17,6 +18,9 @@ from ..tensor import Tensor
 from .embedding import Embedding
 from .linear import Linear
 from .module import Module, Parameter
+
+
+M = TypeVar("M", bound=Module)
 
 
 class Int8Linear(Module):
@@ -64,16 +68,16 @@ def _quantized(weight):
     return Tensor(q), Tensor(scale)
 
 
-def quantized(module: Module, keep: tuple[Module, ...] = ()) -> Module:
+def quantized(module: M, keep: tuple[Module, ...] = ()) -> M:
     """A copy of the module whose Linear and Embedding layers have int8 weights; `keep` are left as they are.
 
     Everything else is shared with the original, which stays as it was.
     Raises ArgumentError if there is nothing to quantise.
     """
-    copies = {Linear: Int8Linear, Embedding: Int8Embedding}
+    copies: dict[type, Any] = {Linear: Int8Linear, Embedding: Int8Embedding}
     found = False
 
-    def copy_of(module):
+    def copy_of(module: Any) -> Any:
         nonlocal found
         if module in keep:
             return module

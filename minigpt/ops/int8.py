@@ -15,8 +15,8 @@ class _ReadOnly(Op):
     @staticmethod
     def backward(ctx, *grads):
         raise GraphError(
-            "int8 weights have no gradient: a step is far smaller than what they can tell apart. Train the float model, "
-            "then quantise it; to only read this one, use it inside mg.no_grad()"
+            "int8 weights have no gradient: a step is far smaller than what they can tell apart. Train the float "
+            "model, then quantise it"
         )
 
 
