@@ -23,7 +23,7 @@ def int8_linear_v1(x, q, scale, y):  # x (N, in), q (out, in), scale (out,), y (
         for o in range(q.shape[0]):
             total = 0.0
             for i in range(x.shape[1]):
-                total += x[n, i] * (q[o, i] * scale[o])
+                total += x[n, i] * (q[o, i] * np.float64(scale[o]))
             y[n, o] = total
 
 
@@ -72,7 +72,7 @@ def _gather(ids, q, scale, y):  # ids (N,), q (V, C), y (N, C)
 
 
 def int8_linear_forward(x, q, scale, bias=None, residual=None):  # x (N, in), q (out, in), scale (out,)
-    x = contiguous(x)
+    x, q, scale = contiguous(x), contiguous(q), contiguous(scale)
     N, inner = x.shape
     y = empty((N, len(q)), x.dtype)
     if N <= FEW:
@@ -92,7 +92,7 @@ def int8_linear_forward(x, q, scale, bias=None, residual=None):  # x (N, in), q 
 
 
 def int8_embedding_forward(ids, q, scale):  # ids (...), q (V, C), scale (V,) -> (..., C) float32
-    ids = contiguous(ids)
+    ids, q, scale = contiguous(ids), contiguous(q), contiguous(scale)
     y = empty((*ids.shape, q.shape[1]), np.float32)
     _gather(ids.reshape(-1), q, scale, y.reshape(ids.size, q.shape[1]))
     return y

@@ -19,7 +19,6 @@ from .embedding import Embedding
 from .linear import Linear
 from .module import Module, Parameter
 
-
 M = TypeVar("M", bound=Module)
 
 
