@@ -133,6 +133,14 @@ def self_attention(qkv, n_head, mask=None, causal=False, dropout_p=0.0, scale=No
     return ops.AttentionQKV.apply(qkv, n_head=n_head, **settings, dropout=dropout_setting(dropout_p, rng))
 
 
+def cached_attention(qkv, n_head, cache, mask=None, causal=True) -> Tensor:
+    """The same for T tokens that follow those of a cache, which takes theirs in: qkv (B, T, 3C) -> (B, T, C)
+
+    cache: a decoding.cache.LayerCache. It keeps plain arrays, so there are no gradients.
+    """
+    return ops.AttentionCached.apply(qkv, n_head=n_head, cache=cache, mask=_bool_array(mask), causal=causal)
+
+
 def attention_with_weights(q, k, v, mask=None, causal=False, dropout_p=0.0, scale=None, rng=None):
     """The same formula as separate ops, so that what lies between can be seen: (y, weights (B, H, Tq, Tk))
 

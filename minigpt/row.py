@@ -112,6 +112,11 @@ class Row:
     lstm_cell_forward: Function
     lstm_cell_backward: Function
 
+    # int8: weights of one byte, for decoding
+    int8_quantize: Function
+    int8_linear_forward: Function
+    int8_embedding_forward: Function
+
     # clipping, optimizer: in place but for clip_scale
     clip_scale: Function
     scale_all: Function

@@ -8,6 +8,7 @@ from . import (
     dropout,
     elementwise,
     embedding,
+    int8,
     layernorm,
     matmul,
     optimizer,
@@ -16,4 +17,4 @@ from . import (
 )
 
 MODULES = (device, elementwise, activation, reduce, matmul, softmax, attention, layernorm, embedding,
-           cross_entropy, dropout, optimizer)  # fmt: skip
+           cross_entropy, dropout, int8, optimizer)  # fmt: skip

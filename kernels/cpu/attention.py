@@ -9,8 +9,9 @@ import math
 import numpy as np
 
 from .arena import contiguous, empty
+from .attention_single import apply_mask, single_query_heads, softmax_row
 from .dropout import keep
-from .jit import exp, gemm, kernel, largest
+from .jit import exp, gemm, kernel
 from .ladder import rung
 
 TILE = 64  # queries
@@ -51,45 +52,8 @@ def attention_v2(q, k, v, causal, scale, y, lse):
     gemm(False, True, scale, q, k, 0.0, scores)
     for i in range(Tq):
         visible = max(0, min(Tk, i + Tk - Tq + 1)) if causal else Tk
-        lse[i] = _softmax_row(scores[i], visible, q.dtype.type(1))
+        lse[i] = softmax_row(scores[i], visible, q.dtype.type(1))
     gemm(False, False, 1.0, scores, v, 0.0, y)
-
-
-@kernel
-def _softmax_row(scores, visible, one):
-    """scores = softmax(scores) in place, 0 from `visible` on. Returns log sum exp.
-
-    What is not visible becomes -inf and then runs along: loops of one length, without an end of odd length for each
-    row, are three times as fast.
-    """
-    zero = one - one
-    for j in range(visible, scores.size):
-        scores[j] = -np.inf
-    m = largest(scores)
-    if m == -np.inf:  # sees nothing: weights of zero
-        seen = zero
-        for j in range(scores.size):
-            if scores[j] != scores[j]:  # a NaN is no nothing
-                seen = scores[j]
-        for j in range(scores.size):
-            scores[j] = seen
-        return seen
-    total = zero
-    for j in range(scores.size):
-        e = exp(scores[j] - m)
-        scores[j] = e
-        total += e
-    inverse = one / total
-    for j in range(scores.size):
-        scores[j] *= inverse
-    return m + np.log(total)
-
-
-@kernel
-def _apply_mask(scores, mask, visible):
-    for j in range(visible):
-        if not mask[j]:
-            scores[j] = -np.inf
 
 
 @kernel
@@ -119,8 +83,8 @@ def attention_v3(q, k, v, causal, scale, y, lse, scores, has_mask, mask, p, firs
             visible = max(0, min(Tk, i + Tk - Tq + 1)) if causal else Tk
             row = scores[i - start, :end]
             if has_mask:
-                _apply_mask(row, mask[i], visible)
-            lse[i] = _softmax_row(row, visible, one)
+                apply_mask(row, mask[i], visible)
+            lse[i] = softmax_row(row, visible, one)
             if p > 0:
                 _drop(row, first + i * Tk, key, threshold, factor)
         gemm(False, False, 1.0, tile, v[:end], 0.0, y[start:stop])
@@ -173,7 +137,7 @@ def attention_backward_v2(
             visible = max(0, min(Tk, i + Tk - Tq + 1)) if causal else Tk
             row, drow = weights[i - start, :end], dweights[i - start, :end]
             if has_mask:
-                _apply_mask(row, mask[i], visible)
+                apply_mask(row, mask[i], visible)
             delta = zero
             for d in range(D):
                 delta += dy[i, d] * y[i, d]
@@ -268,7 +232,11 @@ def attention_forward(q, k, v, mask=None, causal=False, scale=1.0, dropout=(0.0,
         return y, lse
     options = _options(mask, (B, H, Tq, k.shape[2]), dropout, q.dtype)
     with np.errstate(over="ignore"):  # without JIT, NumPy warns of the overflow that dropout's hashing is made of
-        _forward_heads(_rows(q), _rows(k), _rows(v), causal, scale, _rows(y), lse, *options)
+        heads = _rows(q), _rows(k), _rows(v)
+        if Tq == 1 and dropout[0] == 0:  # a new token, which sees everything before it: causal excludes nothing
+            single_query_heads(*heads, q.dtype.type(scale), _rows(y), lse, *options[:2])
+        else:
+            _forward_heads(*heads, causal, scale, _rows(y), lse, *options)
     return y, lse
 
 

@@ -9,6 +9,7 @@ from . import (
     dropout,
     elementwise,
     embedding,
+    int8,
     layernorm,
     lstm,
     matmul,
@@ -19,4 +20,4 @@ from . import (
 )
 
 MODULES = (device, elementwise, activation, reduce, shape, matmul, softmax, attention, layernorm, embedding,
-           cross_entropy, dropout, lstm, clipping, optimizer)  # fmt: skip
+           cross_entropy, dropout, lstm, int8, clipping, optimizer)  # fmt: skip

@@ -143,6 +143,19 @@ def attention(direction, heads, t, d):
                 4 * (arrays * t * d + t), outputs, arguments, parts=heads)  # fmt: skip
 
 
+def attention_single(heads, t, d):
+    """One new token that sees t others."""
+
+    def arguments(rng):
+        return {
+            "q": floats(rng, d), "k": floats(rng, t, d), "v": floats(rng, t, d), "scale": np.float32(1 / d**0.5),
+            "y": blank(d), "scores": blank(t), "has_mask": False, "mask": np.ones(1, bool),
+        }  # fmt: skip
+
+    return Case("attention_single", f"{heads} heads, {t} keys, D {d}", "key", t, (4 * d + 4 + EXP) * t, 8 * t * d,
+                ("y",), arguments, parts=heads)  # fmt: skip
+
+
 # --- layernorm, cross_entropy -----------------------------------------------------------------------------------
 
 
@@ -176,6 +189,17 @@ def cross_entropy(direction, n, v):
     flops, arrays = {"forward": (3 + EXP, 1), "backward": (4 + EXP, 2)}[direction]
     return Case(f"cross_entropy_{direction}", f"{n} rows, V {v}", "logit", n * v, flops * n * v,
                 4 * arrays * n * v + 20 * n, outputs, arguments)  # fmt: skip
+
+
+def int8_linear(n, k, m):
+    """Every weight is read once, whatever the number of rows n."""
+
+    def arguments(rng):
+        q, scale = load("numpy").int8_quantize(floats(rng, m, k))
+        return {"x": floats(rng, n, k), "q": q, "scale": scale, "y": blank(n, m)}
+
+    return Case("int8_linear", f"{n} row{'s' * (n > 1)}, in {k}, out {m}", "weight", k * m, 2 * n * k * m,
+                k * m + 4 * (m + n * k + n * m), ("y",), arguments)  # fmt: skip
 
 
 # --- embedding, dropout, optimizer, reduce ---------------------------------------------------------------------
@@ -235,6 +259,9 @@ def cases(quick: bool = False) -> tuple[Case, ...]:
         *(gelu(way, n, 4 * c) for way in both),
         *(softmax(way, n, t) for way in both),
         *(attention(way, heads, t, d) for way in both),
+        attention_single(heads, t, d),
+        int8_linear(1, 2 * c, 6 * c if quick else v),
+        int8_linear(4, 2 * c, 6 * c if quick else v),
         *(layernorm(way, n, c) for way in both),
         *(cross_entropy(way, n, small) for way in both),
         *(cross_entropy(way, some, v) for way in both),

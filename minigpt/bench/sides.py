@@ -215,9 +215,14 @@ def main(argv: list[str]) -> None:
         import minigpt.training  # noqa: F401
 
         load(backend)
+    serve(lambda: SIDES[name](shape, threads, backend), backend)
+
+
+def serve(make: Callable[[], BenchSide], backend: str = "cpu") -> None:
+    """Make the side, take a first step, then take as many as each line on stdin says. Answers are lines of JSON."""
     base = peak_bytes()
     start = time.perf_counter()
-    side = SIDES[name](shape, threads, backend)
+    side = make()
     side.step()
     side.wait()
     first = time.perf_counter() - start

@@ -17,10 +17,10 @@ from .shapes import bench_config, problem, step_flops
 
 
 class Side:
-    """One side of the comparison, in a process of its own."""
+    """One side of a comparison, in a process of its own: `python -m minigpt.bench.<module> name arguments…`."""
 
-    def __init__(self, name: str, shape: str, threads: int, backend: str = "cpu"):
-        command = [sys.executable, "-m", "minigpt.bench.sides", name, shape, str(threads), backend]
+    def __init__(self, name: str, *arguments, module: str = "sides"):
+        command = [sys.executable, "-m", f"minigpt.bench.{module}", name, *map(str, arguments)]
         self.name = name
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self._input: Any = self.process.stdin

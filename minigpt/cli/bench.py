@@ -2,6 +2,8 @@
 
 recipe: train nanoGPT's CPU recipe once per seed and print the mean validation loss.
 train:  time whole training steps beside PyTorch (where it is installed), in turn, and beside the matrix products alone.
+decode: tokens a second of a single text beside Transformers (where it is installed), in turn, and beside memory alone.
+int8:   perplexity of a trained model with int8 weights beside that with its own.
 import: time `import minigpt` beside `import numpy`, in turn.
 start:  time a fresh process up to the end of its first training step, with compiled kernels in the cache or without.
 time-to-loss: train in a fresh process until the whole validation part has a given loss; how long that took.
@@ -12,7 +14,7 @@ tokenizer: train byte-level BPE on Python's standard library and encode what was
 from __future__ import annotations
 
 from ..errors import ArgumentError
-from .common import add_action, add_backend, positive
+from .common import add_action, add_backend, chosen_row, positive
 
 HELP = "measure the figures that the README states"
 PEERS = ("torch", "torch-fused", "torch-compile", "ours-numpy")
@@ -41,6 +43,23 @@ def add_arguments(parser):
     train.add_argument("--rounds", type=positive, default=12, help="turns of each side (default: 12)")
     train.add_argument("--steps", type=positive, default=5, help="steps a turn (default: 5)")
     train.add_argument("--threads", type=positive, default=2, help="threads of each side on a CPU (default: 2)")
+    text = "tokens a second of one sequence beside a peer, in turn, with the share of what memory allows"
+    decode = add_action(actions, "decode", text, "minigpt bench decode --peer transformers --int8")
+    decode.add_argument("--peer", choices=("transformers",), help="what to compare with (default: nothing)")
+    decode.add_argument(
+        "--shape", choices=("baby", "char", "gpt2"), default="gpt2", help="model, with random weights (default: gpt2)"
+    )
+    decode.add_argument("--int8", action="store_true", help="with int8 weights as well")
+    decode.add_argument("--prompt", type=positive, default=16, help="tokens of the prompt (default: 16)")
+    decode.add_argument("--new", type=positive, default=64, help="tokens to generate (default: 64)")
+    decode.add_argument("--rounds", type=positive, default=9, help="turns of each side (default: 9)")
+    decode.add_argument("--threads", type=positive, default=2, help="threads of each side (default: 2)")
+    text = "perplexity of a trained model on held-out text, with its own weights and with int8"
+    int8 = add_action(actions, "int8", text, "minigpt bench int8 --model runs/demo --data tinyshakespeare")
+    int8.add_argument("--model", default="runs/demo", metavar="FOLDER", help="checkpoint (default: runs/demo)")
+    int8.add_argument("--data", default="tinyshakespeare", metavar="NAME|PATH", help="corpus, whose last tenth is read")
+    int8.add_argument("--max-tokens", type=positive, metavar="N", help="read no more than so many (default: all)")
+    add_backend(int8)
     text = "time of `import minigpt` beside `import numpy`, in fresh interpreters"
     start = add_action(actions, "import", text, "minigpt bench import --rounds 15")
     start.add_argument("--rounds", type=positive, default=15, help="pairs of fresh interpreters (default: 15)")
@@ -84,6 +103,20 @@ def run(args) -> int:
         return 0
     if args.action == "kernels":
         return run_kernels(args)
+    if args.action == "decode":
+        from ..bench.decode import compare as compare_decoding
+        from ..bench.decode import report as decode_report
+
+        print(decode_report(compare_decoding(
+            args.shape, args.peer, args.int8, args.prompt, args.new, args.rounds, args.threads
+        )))  # fmt: skip
+        return 0
+    if args.action == "int8":
+        from ..bench import int8
+
+        with chosen_row(args.backend):
+            print(int8.report(int8.run(args.model, args.data, args.max_tokens)))
+        return 0
     if args.action == "import":
         from ..bench.startup import import_times, summary
 

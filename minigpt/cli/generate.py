@@ -28,6 +28,7 @@ def add_arguments(parser):
         "--stop", action="append", metavar="TEXT", help="end before this text; may be given several times"
     )
     parser.add_argument("--seed", type=int, help="the same seed gives the same text")
+    parser.add_argument("--int8", action="store_true", help="int8 weights: faster, a little less exact")
     add_backend(parser)
 
 
@@ -37,6 +38,7 @@ def run(args) -> int:
 
     model = GPT.from_pretrained(args.model)
     with chosen_row(args.backend):
+        model = model.quantize() if args.int8 else model
         texts = generate(
             model, None, args.prompt, args.max_new_tokens, args.temperature, args.top_k, args.top_p, args.n, args.stop,
             args.seed,

@@ -48,16 +48,18 @@ class MultiHeadAttention(Module):
             "mask": mask, "causal": self.causal, "dropout_p": self.dropout if self.training else 0.0, "rng": self.rng
         }  # fmt: skip
         in_parts = return_weights or parts_wanted()
-        if context is None and cache is None and not in_parts:
-            y = F.self_attention(self.c_attn(x), self.n_head, **settings)  # (B, Tq, C)
+        if context is None and not in_parts and (cache is None or not settings["dropout_p"]):
+            qkv = self.c_attn(x)  # (B, Tq, 3C)
+            if cache is None:
+                y = F.self_attention(qkv, self.n_head, **settings)  # (B, Tq, C)
+            else:
+                _check_no_gradient(qkv)
+                y = F.cached_attention(qkv, self.n_head, cache, mask, self.causal)  # (B, Tq, C)
             return self.c_proj(y, residual)
 
         q, k, v = (self._split_heads(part) for part in self._project(x, context))  # (B, H, T, D) each
         if cache is not None:
-            if k.requires_grad:
-                raise GraphError(
-                    "attention: a cache keeps plain arrays, gradients cannot pass; use it inside mg.no_grad()"
-                )
+            _check_no_gradient(k)
             k, v = (Tensor(part) for part in cache.append(k.data, v.data))  # (B, H, Tk, D), all tokens so far
         q, k, v = F.label(q, "q"), F.label(k, "k"), F.label(v, "v")
         if in_parts:
@@ -92,3 +94,9 @@ class MultiHeadAttention(Module):
 
     def extra_repr(self):
         return f"{self.n_head} heads of {self.n_embd // self.n_head}{', causal' if self.causal else ''}"
+
+
+def _check_no_gradient(x):
+    """A cache keeps plain arrays; outside of no_grad the gradient would silently end there."""
+    if x.requires_grad:
+        raise GraphError("attention: a cache keeps plain arrays, gradients cannot pass; use it inside mg.no_grad()")

@@ -22,5 +22,9 @@ class Embedding(Module):
     def forward(self, ids):
         return F.embedding(ids, self.weight)  # (..., d)
 
+    def scores(self, x):
+        """x (..., d) -> (..., n): the product of x with each row. A tied head asks so which token x is like."""
+        return F.linear(x, self.weight, transposed=True)  # (..., n)
+
     def extra_repr(self):
         return f"{self.weight.shape[0]} rows of {self.weight.shape[1]}"

@@ -27,7 +27,7 @@ class MLP(Module):
         self.c_proj = Linear(hidden, n_embd, bias=bias, rng=rng, init_std=proj_std)
 
     def forward(self, x, residual=None):  # (B, T, C) each
-        if self.activation == "gelu" and not parts_wanted():
+        if self.activation == "gelu" and type(self.c_fc) is Linear and not parts_wanted():
             h = F.linear_gelu(x, self.c_fc.weight, self.c_fc.bias)  # (B, T, 4C), one op
         else:
             h = self.c_fc(x)  # (B, T, 4C)

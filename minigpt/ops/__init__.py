@@ -1,7 +1,7 @@
 """Operations: one file per family, forward beside backward. They know arrays and kernels, never Tensors."""
 
 from .activation import GELU, ReLU, Sigmoid, Tanh
-from .attention import Attention, AttentionQKV
+from .attention import Attention, AttentionCached, AttentionQKV
 from .cross_entropy import CrossEntropy
 from .dropout import Dropout
 from .elementwise import (
@@ -22,6 +22,7 @@ from .elementwise import (
     Where,
 )
 from .embedding import Embedding
+from .int8 import Int8Embedding, Int8Linear
 from .layernorm import LayerNorm
 from .lstm import LSTMCell
 from .matmul import BiasResidual, Linear, LinearGELU, MatMul
@@ -31,8 +32,9 @@ from .shape import BroadcastTo, Concatenate, Gather, Reshape, Slice, Transpose
 from .softmax import LogSoftmax, Softmax
 
 __all__ = [
-    "GELU", "Abs", "Add", "Attention", "AttentionQKV", "BiasResidual", "BroadcastTo", "Cast", "Compare", "Concatenate",
-    "Context", "CrossEntropy", "Div", "Dropout", "Embedding", "Exp", "Gather", "LSTMCell", "Label", "LayerNorm",
-    "Linear", "LinearGELU", "Log", "LogSoftmax", "MatMul", "Max", "Mean", "Mul", "Neg", "Op", "Pow", "PowNumber",
-    "ReLU", "Reshape", "Sigmoid", "Slice", "Softmax", "Sqrt", "Sub", "Sum", "Tanh", "Transpose", "Var", "Where",
+    "GELU", "Abs", "Add", "Attention", "AttentionCached", "AttentionQKV", "BiasResidual", "BroadcastTo", "Cast",
+    "Compare", "Concatenate", "Context", "CrossEntropy", "Div", "Dropout", "Embedding", "Exp", "Gather",
+    "Int8Embedding", "Int8Linear", "LSTMCell", "Label", "LayerNorm", "Linear", "LinearGELU", "Log", "LogSoftmax",
+    "MatMul", "Max", "Mean", "Mul", "Neg", "Op", "Pow", "PowNumber", "ReLU", "Reshape", "Sigmoid", "Slice",
+    "Softmax", "Sqrt", "Sub", "Sum", "Tanh", "Transpose", "Var", "Where",
 ]  # fmt: skip

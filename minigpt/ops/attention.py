@@ -68,6 +68,29 @@ class AttentionQKV(Op):
         return ctx.row.attention_qkv_backward(dy, qkv, y, lse, *ctx.settings)  # (B, T, 3C)
 
 
+class AttentionCached(Op):
+    """Self-attention of new tokens on those of a cache and on themselves, for generation
+
+    Shapes:   qkv (B, T, 3C) of the T new tokens -> y (B, T, C)
+    Settings: n_head; cache, whose append(k, v), (B, H, T, D) each, returns the keys and values of all tokens so far;
+              mask and causal as in Attention, over all those keys
+    There is no backward: the cache keeps plain arrays, through which no gradient passes.
+    """
+
+    float_inputs = 1
+
+    @staticmethod
+    def forward(ctx, qkv, n_head, cache, mask=None, causal=False, scale=None):
+        row, (B, T, C3) = ctx.row, qkv.shape
+        C = C3 // 3
+        thirds = (row.slice_forward(qkv, (..., slice(i * C, (i + 1) * C))) for i in range(3))  # (B, T, C) each
+        q, k, v = (row.permute(row.reshape(x, (B, T, n_head, C // n_head)), (0, 2, 1, 3)) for x in thirds)
+        k, v = cache.append(k, v)  # (B, H, Tk, D)
+        mask = check_mask(mask, (B, n_head, T, k.shape[2]))
+        y, _ = row.attention_forward(q, k, v, mask, causal, _scale(scale, C // n_head))  # (B, H, T, D)
+        return row.reshape(row.permute(y, (0, 2, 1, 3)), (B, T, C))  # (B, T, C)
+
+
 def _scale(scale, D):
     return 1.0 / D**0.5 if scale is None else float(scale)
 

@@ -70,6 +70,23 @@ def reference_attention_backward(dy, q, k, v, causal, scale):
     return tuple(d[0, 0] for d in reference.attention.attention_backward(*heads, None, causal, scale))
 
 
+def run_attention_single(step, q, k, v, scale):
+    y, scores = blank(q.shape, q.dtype), blank(len(k), q.dtype)
+    options = (False, NO_MASK[0, 0, 0]) if step.number == 2 else ()
+    return y, q.dtype.type(step.function(q, k, v, scale, y, scores, *options))
+
+
+def reference_attention_single(q, k, v, scale):
+    y, lse = reference_attention(q[None], k, v, False, scale)
+    return y[0], lse[0]
+
+
+def run_int8_linear(step, x, q, scale):
+    y = blank((len(x), len(q)), x.dtype)
+    step.function(x, q, scale, y)
+    return (y,)
+
+
 def run_layernorm(step, x, weight, bias, eps):
     out = blank(x.shape, x.dtype), blank((len(x), 1), x.dtype), blank((len(x), 1), x.dtype)
     step.function(x, weight, bias, eps, *out)
@@ -176,6 +193,23 @@ def attention_inputs(rng, dtype):
     yield q, k, floats(rng, dtype, 70, 4), True, 2.0
 
 
+def attention_single_inputs(rng, dtype):
+    for Tk, D in [(1, 1), (5, 3), (64, 64), (130, 7)]:
+        yield floats(rng, dtype, D), floats(rng, dtype, Tk, D), floats(rng, dtype, Tk, D), dtype(0.7)
+    q, k = rng.integers(-40, 41, (2, 70, 4)).astype(dtype)  # scores of thousands
+    yield q[0], k, floats(rng, dtype, 70, 4), dtype(2.0)
+
+
+def int8_linear_inputs(rng, dtype):
+    for n, k, m in [(1, 1, 1), (1, 64, 33), (3, 65, 5), (4, 768, 7), (0, 3, 2), (2, 0, 3)]:
+        yield floats(rng, dtype, n, k), rng.integers(-127, 128, (m, k)).astype(np.int8), rng.random(m, np.float32)
+    yield (
+        np.ones((2, 4000), dtype),
+        np.full((3, 4000), 127, np.int8),
+        np.ones(3, np.float32),
+    )  # no small integer holds it
+
+
 def layernorm_inputs(rng, dtype):
     for n, c in [(1, 1), (5, 1), (3, 7), (0, 4), (33, 65)]:
         yield floats(rng, dtype, n, c), floats(rng, dtype, c), floats(rng, dtype, c)
@@ -228,6 +262,8 @@ LADDER_TESTS = {
         (floats(rng, dtype, *x.shape), reference.softmax.softmax_forward(x)) for (x,) in softmax_inputs(rng, dtype))),
     "attention_forward": (run_attention, reference_attention, attention_inputs),
     "attention_backward": (run_attention_backward, reference_attention_backward, with_dy(attention_inputs)),
+    "attention_single": (run_attention_single, reference_attention_single, attention_single_inputs),
+    "int8_linear": (run_int8_linear, reference.int8.int8_linear_forward, int8_linear_inputs),
     "layernorm_forward": (run_layernorm, reference.layernorm.layernorm_forward,
                           lambda rng, dtype: ((*inputs, 1e-5) for inputs in layernorm_inputs(rng, dtype))),
     "layernorm_backward": (run_layernorm_backward, reference_layernorm_backward, lambda rng, dtype: (

@@ -48,6 +48,7 @@ for dtype, tolerance in ((np.float32, 2e-5), (np.float64, 1e-10)):
     out_qkv, lse_qkv = reference.attention_qkv_forward(qkv, 2, *b)
     _, mean, rstd = reference.layernorm_forward(x)
     _, m, log_sum = reference.cross_entropy_forward(x, targets, -100, 0.1)
+    int8 = reference.int8_quantize(f(3, 5))
     for name, *arguments in [
         ("gelu_forward", x * 30), ("gelu_backward", y, x * 30), ("softmax_forward", x), ("softmax_forward", masked),
         ("softmax_backward", y, x), ("log_softmax_forward", x), ("log_softmax_backward", y, x), ("matmul", x, w),
@@ -60,7 +61,9 @@ for dtype, tolerance in ((np.float32, 2e-5), (np.float64, 1e-10)):
         ("embedding_forward", np.array([2, 0, 2]), x), ("embedding_backward", x, np.array([2, 0, 2]), 4),
         ("cross_entropy_forward", x, targets, -100, 0.1), ("cross_entropy_forward", masked[::2] + 0, targets[::2]),
         ("cross_entropy_backward", x[:, 0].copy(), x, targets, m, log_sum, -100, 0.1),
-        ("dropout_forward", x, 0.3, 2**63 + 1, 7), ("squared_norm", x), ("add", x, y), ("multiply", x, y),
+        ("dropout_forward", x, 0.3, 2**63 + 1, 7), ("squared_norm", x), ("add", x, y),
+        ("attention_forward", q[:, :, :1], k, v, mask[:1], True, 0.5), ("int8_linear_forward", x, *int8, x[:, 0] + 1),
+        ("int8_linear_forward", f(12, 5), *int8), ("int8_embedding_forward", np.array([2, 0]), *int8), ("multiply", x, y),
     ]:
         with np.errstate(all="ignore"):
             wanted = getattr(reference, name)(*arguments)

@@ -34,6 +34,7 @@ def calls(rng, dtype, rows=N, batch=B):
     y_head, lse = NUMPY.attention_forward(q, k, v, *head)
     y_qkv, lse_qkv = NUMPY.attention_qkv_forward(qkv, H, *head)
     _, mean, rstd = NUMPY.layernorm_forward(x)
+    q8, scale = NUMPY.int8_quantize(f(K, C))
     _, m, log_sum = NUMPY.cross_entropy_forward(x, targets, -100, 0.1)
     return {
         "add": (x, y),
@@ -63,6 +64,8 @@ def calls(rng, dtype, rows=N, batch=B):
         "embedding_backward": (f(rows, 2, C), ids, N),
         "cross_entropy_forward": (x, targets, -100, 0.1),
         "cross_entropy_backward": (f(rows), x, targets, m, log_sum, -100, 0.1),
+        "int8_linear_forward": (x, q8, scale, bias, f(rows, K)),
+        "int8_embedding_forward": (rng.integers(0, K, (rows, 2)), q8, scale),
         "dropout_forward": (x, 0.3, 12345, 7),
     }
 
