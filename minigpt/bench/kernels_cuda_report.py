@@ -28,8 +28,12 @@ def cuda_report(results: list[Measured]) -> str:
 def cuda_peer_report(results: list[Compared]) -> str:
     import torch
 
-    head = f"Beside PyTorch {torch.__version__} in float32 on the same card, {len(results[0].ours)} rounds in turn"
-    return peer_table(f"{head}; medians, and the spread of the ratios.", results)
+    where = "the processor" if card_timing().SIMULATED else "the same card"
+    head = (
+        f"Beside PyTorch {torch.__version__} on {where}, float32 without TF32; {len(results[0].ours)} rounds in turn; "
+        "medians, and the spread of the ratios."
+    )
+    return peer_table(head, results)
 
 
 def card_environment() -> str:
