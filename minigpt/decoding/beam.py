@@ -64,7 +64,8 @@ def beam_search(
     for new in range(max_new_tokens):
         logits = check_logits(sampling.scores(reader.logits(), reader, new, eos_id))
         extended = totals[:, None] + log_softmax(logits)  # (R, V)
-        rows, texts_next, totals_next = [], [], []
+        rows: list[int] = []
+        texts_next, totals_next = [], []
         for rank, (row, token, total) in enumerate(_best(extended, 2 * beams)):
             ids = np.append(texts[row], token)
             if token == eos_id or (ends is not None and ends(ids)):

@@ -18,7 +18,9 @@ class Step(NamedTuple):
     rows: np.ndarray  # (A,) which rows; row p * n + j is the j-th sample of prompt p
     ids: np.ndarray  # (A,) int64, the tokens chosen
     logits: np.ndarray  # (A, V) the model's
-    scores: np.ndarray  # (A, V) after repetition penalty and min_new_tokens: what temperature and filters are applied to
+    scores: (
+        np.ndarray
+    )  # (A, V) after repetition penalty and min_new_tokens: what temperature and filters are applied to
 
 
 def decode(

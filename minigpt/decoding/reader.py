@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -36,7 +37,7 @@ class Reader:
         self._tokens = np.zeros((len(rows), self.end + 64), np.int64)  # (B, room)
         for row, ids in enumerate(rows):
             self._tokens[row, self.padding[row] : self.end] = ids
-        self._cache = None
+        self._cache: Any = None
         self._read = 0  # columns that the cache holds
         self._warned = False
 
@@ -80,17 +81,17 @@ class Reader:
 
     def _read_anew(self) -> np.ndarray:
         lengths = np.minimum(self.end - self.padding, self.block_size)  # (B,)
-        logits: np.ndarray | None = None
+        parts = []
         for length in np.unique(lengths):
             (rows,) = np.nonzero(lengths == length)
-            part = self.next_logits(self._tokens[rows, self.end - length : self.end], None)  # (rows, V)
-            if len(rows) == self.batch:
-                return part[:, : self.vocab_size]
-            if logits is None:
-                logits = np.empty((self.batch, part.shape[1]), part.dtype)
-            logits[rows] = part
-        assert logits is not None
-        return logits[:, : self.vocab_size]
+            logits = self.next_logits(self._tokens[rows, self.end - length : self.end], None)  # (rows, V)
+            parts.append((rows, logits[:, : self.vocab_size]))
+        if len(parts) == 1:
+            return parts[0][1]
+        whole = np.empty((self.batch, parts[0][1].shape[1]), parts[0][1].dtype)  # (B, V)
+        for rows, logits in parts:
+            whole[rows] = logits
+        return whole
 
     def _say_window(self) -> None:
         if self._warned:

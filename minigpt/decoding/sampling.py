@@ -13,6 +13,8 @@ import numpy as np
 from ..errors import ArgumentError, NumericsError
 from ..randomness import as_generator
 
+FEW = 64  # candidates tried first for top_p: enough for a model that is fairly sure
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -172,13 +174,13 @@ def draw(logits, u, temperature=1.0, top_k=None, top_p=None) -> np.ndarray:
     if top_k is not None:
         ids, z = largest(z, top_k)  # (B, K)
     if top_p is not None and top_p < 1:
-        e = np.exp(z)
-        mass = e.sum(axis=-1, keepdims=True)  # (B, 1)
-        enough = top_p * mass
+        enough, k = top_p * _mass(z), FEW
         if ids is None:
-            # all tokens of at most this size together are worth less than what top_p leaves out
-            negligible = (mass - enough) / z.shape[-1]
-            ids, z = largest(z, max(1, int(np.count_nonzero(e > negligible, axis=-1).max(initial=1))))  # (B, K)
+            ids, few = largest(z, k)
+            while few.shape[1] < z.shape[1] and (_mass(few) < enough).any():
+                k *= 8
+                ids, few = largest(z, k)
+            z = few  # (B, K)
         z = np.where(_outside_nucleus(z, enough), -np.inf, z)
     cumulative = np.cumsum(np.exp(z), axis=-1)  # (B, K)
     threshold = np.asarray(u)[:, None] * cumulative[:, -1:]  # (B, 1)

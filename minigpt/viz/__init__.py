@@ -13,11 +13,12 @@ _HOME = {
     "AttentionGrid": "attention",
     "KernelThreads": "threads",
     "LossCurve": "loss",
+    "SamplingSteps": "sampling",
     "View": "base",
     "visible": "html",
 }
 
-__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "View", "visible"]
+__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "SamplingSteps", "View", "visible"]
 
 
 def __getattr__(name):
