@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+import warnings
 from pathlib import Path
 
 from ..errors import ArgumentError
@@ -61,7 +62,7 @@ def run(args) -> int:
     if args.microscope is not None and (args.beams > 1 or args.n > 1 or args.stream or args.logprobs is not None):
         raise ArgumentError("--microscope looks at one drawn text: leave out --beams, --n, --stream and --logprobs")
     if args.prompt == "-":
-        args.prompt = sys.stdin.read()
+        args.prompt = sys.stdin.read().removesuffix("\n")  # which echo adds
     model = GPT.from_pretrained(args.model)
     with chosen_row(args.backend):
         if args.microscope is not None:
@@ -109,18 +110,21 @@ def print_stream(model, args) -> None:
         model, None, [args.prompt], args.max_new_tokens, sampling, args.n, args.stop, args.seed, args.beams, live=True
     )
     row = -1
-    try:
-        for new_row, piece in pieces(job):
-            if new_row != row:
-                if row >= 0:
-                    print()
-                row = new_row
-                heading(args, row)
-                print(args.prompt, end="")
-            print(piece, end="", flush=True)
-    finally:  # also after Ctrl-C: what was written so far ends with its line
-        if row >= 0:
-            print(flush=True)
+    with warnings.catch_warnings(record=True) as notes:  # they are shown afterwards, not in the middle of a line
+        try:
+            for new_row, piece in pieces(job):
+                if new_row != row:
+                    if row >= 0:
+                        print()
+                    row = new_row
+                    heading(args, row)
+                    print(args.prompt, end="")
+                print(piece, end="", flush=True)
+        finally:  # also after Ctrl-C: what was written so far ends with its line
+            if row >= 0:
+                print(flush=True)
+    for note in notes:
+        warnings.warn(note.message, note.category, stacklevel=1)
 
 
 def print_logprobs(model, args) -> None:

@@ -177,7 +177,7 @@ def draw(logits, u, temperature=1.0, top_k=None, top_p=None) -> np.ndarray:
         enough, k = top_p * _mass(z), FEW
         if ids is None:
             ids, few = largest(z, k)
-            while few.shape[1] < z.shape[1] and (_mass(few) < enough).any():
+            while k < z.shape[1] and (_mass(few) < enough).any():
                 k *= 8
                 ids, few = largest(z, k)
             z = few  # (B, K)

@@ -52,7 +52,8 @@ class SamplingSteps(View):
         self.ids = None if ids is None else np.array(ids)
         if self.ids is not None and self.ids.shape != (T, K):
             raise ShapeError(f"ids must be (tokens, candidates) = {(T, K)}, got {self.ids.shape}")
-        self.rest = np.maximum(1 - self.probabilities.sum(axis=-1), 0.0)  # (T, S)
+        rest = 1 - self.probabilities.sum(axis=-1)  # (T, S)
+        self.rest = np.where(rest < 1e-9, 0.0, rest)  # what is left by rounding is nothing
         self.prompt = str(prompt)
         chosen = (row[k] for row, k in zip(self.candidates, self.drawn, strict=True))
         self.text = "".join(chosen) if text is None else str(text)

@@ -6,8 +6,8 @@ from matplotlib.patches import Rectangle
 from . import figure, html
 from .sampling import shown
 
-MOST_STEPS = 24
-WIDEST = 12.5  # inches
+MOST_STEPS = 15
+WIDEST = 13.5  # inches
 TOKEN, CELL, LINE = 1.0, 0.62, 0.19  # width of the token labels, width and height of a cell
 GAP = (0.35, 0.28)  # between tables
 LEFT, TOP, BOTTOM = 0.2, 0.75, 0.15
