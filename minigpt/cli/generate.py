@@ -152,5 +152,6 @@ def look(model, args) -> None:
     view = microscope(
         model, None, args.prompt, args.max_new_tokens, min_new_tokens=args.min_new_tokens, **settings(args)
     )
+    path = view.save(args.microscope)
     print(args.prompt + view.text)
-    print(f"how each token was drawn: {view.save(args.microscope)}", file=sys.stderr)
+    print(f"how each token was drawn: {path}", file=sys.stderr)

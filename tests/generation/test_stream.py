@@ -24,9 +24,9 @@ def byte_model(request, kinds):
 
 @pytest.mark.filterwarnings("ignore:the text has grown")
 @pytest.mark.parametrize("stop", [None, "a", ["ab", "你"], "bb"])
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(3))
 def test_join_equals_generate(byte_model, seed, stop):
-    settings = {"max_new_tokens": 40, "temperature": 0.7, "seed": seed, "stop": stop}
+    settings = {"max_new_tokens": 24, "temperature": 0.7, "seed": seed, "stop": stop}
     parts = list(mg.stream(byte_model, None, "ab", **settings))
     assert "".join(parts) == mg.generate(byte_model, None, "ab", **settings)[0]
     assert all(parts)
