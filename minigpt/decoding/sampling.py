@@ -182,7 +182,7 @@ def draw(logits, u, temperature=1.0, top_k=None, top_p=None) -> np.ndarray:
                 ids, few = largest(z, k)
             z = few  # (B, K)
         z = np.where(_outside_nucleus(z, enough), -np.inf, z)
-    cumulative = np.cumsum(np.exp(z), axis=-1)  # (B, K)
+    cumulative = np.cumsum(np.exp(z, out=z), axis=-1)  # (B, K)
     threshold = np.asarray(u)[:, None] * cumulative[:, -1:]  # (B, 1)
     chosen = np.sum(cumulative <= threshold, axis=-1)
     return chosen if ids is None else np.take_along_axis(ids, chosen[:, None], axis=-1)[:, 0]
