@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import ArgumentError
 from .reader import Reader, id_rows
-from .sampling import Sampling, check_count
+from .sampling import Sampling, check_count, log_softmax
 
 
 class Step(NamedTuple):
@@ -18,14 +18,14 @@ class Step(NamedTuple):
     rows: np.ndarray  # (A,) which rows; row p * n + j is the j-th sample of prompt p
     ids: np.ndarray  # (A,) int64, the tokens chosen
     logits: np.ndarray  # (A, V) the model's
-    scores: (
-        np.ndarray
-    )  # (A, V) after repetition penalty and min_new_tokens: what temperature and filters are applied to
+    scores: np.ndarray  # (A, V) after repetition penalty and min_new_tokens; temperature and filters come after
+
+    def log_probabilities(self) -> np.ndarray:
+        """Of the tokens chosen, by the model itself, before temperature, filters and penalties; (A,) nats."""
+        return log_softmax(self.logits)[np.arange(len(self.ids)), self.ids]
 
 
-def decode(
-    reader: Reader, max_new_tokens, sampling: Sampling, rng, *, n=1, eos_id=None, ended=None
-) -> Iterator[Step]:  # fmt: skip
+def decode(reader: Reader, max_new_tokens, sampling: Sampling, rng, *, n=1, eos_id=None, ended=None) -> Iterator[Step]:
     """Continue every prompt of the reader n times; yields one Step per token, before the next is computed.
 
     The prompts are read once, whatever n. A row ends with eos_id, after max_new_tokens, or when the caller sets

@@ -52,6 +52,8 @@ class Reader:
     def logits(self) -> np.ndarray:
         """Logits of the next token of every row, (B, V)."""
         if self.end > self.block_size:
+            self._drop_unused_columns()
+        if self.end > self.block_size:
             self._cache = None
             self._say_window()
         elif self.new_cache and self._cache is None:
@@ -78,6 +80,15 @@ class Reader:
         self._tokens, self.padding = self._tokens[rows], self.padding[rows]
         if self._cache is not None:
             self._cache.select(rows)
+
+    def _drop_unused_columns(self) -> None:
+        """Where the longest rows have ended, the others may still fit: they move to the left and are read once more."""
+        unused = int(self.padding.min(initial=self.end))
+        if unused:
+            self._tokens, self.padding = self._tokens[:, unused:], self.padding - unused
+            self.end -= unused
+            self.prompt_length -= unused
+            self._cache = None
 
     def _read_anew(self) -> np.ndarray:
         lengths = np.minimum(self.end - self.padding, self.block_size)  # (B,)

@@ -7,7 +7,7 @@ microscope          what the sampling filters did to each token's candidates
 """
 
 from .completion import Completion
-from .microscope import microscope
+from .sampling import microscope
 from .text import generate, next_tokens, stream
 
 __all__ = ["Completion", "generate", "microscope", "next_tokens", "stream"]

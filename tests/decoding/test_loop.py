@@ -146,6 +146,16 @@ def test_prompts_of_different_lengths():
     assert [s.ids.tolist() for s in found] == [[4, 8], [5, 9], [6, 0]]
 
 
+def test_log_probabilities_are_the_models():
+    p = np.array([[0.4, 0.3, 0.2, 0.1, *[1e-9] * (V - 4)]])
+    sampling = Sampling(0.9, top_k=2, repetition_penalty=2.0)
+    seen = set()
+    for s in steps([[1]], 20, step=lambda ids, cache: np.log(p), sampling=sampling)[0]:
+        assert s.log_probabilities() == pytest.approx(np.log(p[0, s.ids]), abs=1e-6)
+        seen.add(int(s.ids[0]))
+    assert len(seen) > 1
+
+
 @pytest.mark.parametrize("cached", [True, False])
 def test_ended_rows_are_computed_no_further(cached):
     found, step = steps([[4], [2], [0]], 6, eos_id=5, cached=cached)

@@ -84,6 +84,20 @@ def test_past_the_block_each_row_has_its_own_window():
     assert fed.fed[1:] == [([[1, 5]], False), ([[3, 4, 6]], False), ([[1, 5, 1], [4, 6, 1]], False)]
 
 
+def test_rows_that_fit_again_go_on_with_a_cache():
+    """The longest row is gone: the others need no warning and no window."""
+    reader, fed, caches = make([[1], [2], [3, 4, 5]], block_size=3)
+    reader.logits()
+    reader.select(np.array([1, 0]))
+    reader.append([5, 6])
+    assert reader.logits().argmax(-1).tolist() == [5, 6]
+    reader.append([1, 1])
+    reader.logits()
+    assert fed.fed[1:] == [([[2, 5], [1, 6]], True), ([[1], [1]], True)]
+    assert [cache.calls[0] for cache in caches] == [("new", 3), ("new", 2)]
+    assert reader.tokens(0).tolist() == [2, 5, 1]
+
+
 def test_select_takes_tokens_padding_and_cache():
     reader, _, caches = make([[1], [2, 3, 4]])
     reader.logits()
