@@ -45,7 +45,7 @@ MAY_IMPORT = {
 MAY_IMPORT["models"] = MAY_IMPORT["nn"] | {"nn", "decoding", "tokenizers"}
 MAY_IMPORT["inspect"] = MAY_IMPORT["debug"] = MAY_IMPORT["models"] | {"models", "optim", "finite_differences"}
 MAY_IMPORT["training"] = MAY_IMPORT["models"] | {"models", "data", "optim"}
-MAY_IMPORT["generation"] = MAY_IMPORT["training"] | {"training"}
+MAY_IMPORT["generation"] = MAY_IMPORT["training"] | {"training", "viz"}
 MAY_IMPORT["classroom"] = MAY_IMPORT["generation"] | {"generation", "inspect", "debug", "viz", "finite_differences"}
 MAY_IMPORT["bench"] = MAY_IMPORT["classroom"] | {"classroom"}
 MAY_IMPORT["cli"] = MAY_IMPORT["bench"] | {"bench"}

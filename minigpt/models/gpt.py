@@ -19,7 +19,8 @@ import numpy as np
 from .. import functional as F
 from ..backend import current_row, row_of
 from ..decoding.cache import KVCache
-from ..decoding.loop import generate_ids, id_rows
+from ..decoding.loop import generate_ids
+from ..decoding.reader import Reader, id_rows
 from ..errors import ArgumentError, CheckpointError, ShapeError, TokenizerError
 from ..nn import Block, Dropout, Embedding, LayerNorm, Module, ModuleList, quantized
 from ..randomness import as_generator
@@ -76,11 +77,13 @@ class GPT(Module):
         if only_last and targets is not None:
             raise ArgumentError("GPT: a loss needs the logits of all positions; leave only_last or targets out")
         ids = self._check(ids, cache)
+        T = ids.shape[1]
         if positions is None:
-            start = cache.length if cache else 0
-            positions = np.arange(start, start + ids.shape[1])  # (T,)
-        elif np.shape(positions) not in ((ids.shape[1],), ids.shape):
+            positions = cache.positions(T) if cache else np.arange(T)  # (T,), or (B, T) after prompts of unequal length
+        elif np.shape(positions) not in ((T,), ids.shape):
             raise ShapeError(f"GPT: positions {np.shape(positions)} must be (T,) or (B, T) as ids {ids.shape}")
+        if cache and mask is None:
+            mask = cache.mask(T)
 
         x = self.wte(ids) + self.wpe(positions)  # (B, T, C)
         x = self.drop(x)
@@ -101,12 +104,14 @@ class GPT(Module):
         return F.cross_entropy(logits, targets, reduction="sum"), int((np.asarray(targets) != -100).sum())
 
     def generate(
-        self, ids, max_new_tokens, temperature=1.0, top_k=None, top_p=None, seed=None, use_cache=True, eos_id=None
-    ) -> np.ndarray:
+        self, ids, max_new_tokens, temperature=1.0, top_k=None, top_p=None, seed=None, use_cache=True, eos_id=None,
+        repetition_penalty=1.0, min_new_tokens=0,
+    ) -> np.ndarray:  # fmt: skip
         """Prompt ids (B, T) -> prompt and continuation (B, T + new), int64.
 
         temperature 0 takes the likeliest token; top_k keeps the k likeliest, top_p the smallest set that holds that
-        much probability. Rows that reached eos_id are filled up with it. Past block_size the last block_size tokens
+        much probability; repetition_penalty and min_new_tokens: see decoding/sampling.py. Rows that reached eos_id are
+        filled up with it. Past block_size the last block_size tokens
         are read anew for each token, since learned positions make old keys invalid; a warning says so once.
         """
         with self.evaluating():
@@ -115,7 +120,18 @@ class GPT(Module):
                     block_size=self.config.block_size, vocab_size=self.config.vocab_size,
                     temperature=temperature, top_k=top_k, top_p=top_p,
                     rng=as_generator(seed), eos_id=eos_id,
+                    repetition_penalty=repetition_penalty, min_new_tokens=min_new_tokens,
                 )  # fmt: skip
+
+    def reader(self, prompts, use_cache=True, vocab_size=None) -> Reader:
+        """Prompts (B, T), or B lists of different lengths, ready for decoding.decode and decoding.beam_search.
+
+        Use it inside `with model.evaluating():`. vocab_size: only ids below it may follow; all by default.
+        """
+        return Reader(
+            self._next_logits, self._new_cache if use_cache else None, prompts,
+            block_size=self.config.block_size, vocab_size=min(vocab_size or np.inf, self.config.vocab_size),
+        )  # fmt: skip
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> GPT:

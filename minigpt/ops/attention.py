@@ -28,7 +28,7 @@ class Attention(Op):
     @staticmethod
     def forward(ctx, q, k, v, mask=None, causal=False, scale=None, dropout=(0.0, 0, 0)):
         check_qkv(q, k, v)
-        mask = check_mask(mask, (*q.shape[:3], k.shape[2]))
+        mask = on_row(ctx.row, check_mask(mask, (*q.shape[:3], k.shape[2])))
         ctx.settings = (mask, causal, _scale(scale, q.shape[-1]), dropout)
         y, lse = ctx.row.attention_forward(q, k, v, *ctx.settings)
         ctx.save(q, k, v, y, lse)
@@ -56,7 +56,7 @@ class AttentionQKV(Op):
                 f"attention: qkv has shape {qkv.shape}, needs (B, T, 3C) with C divisible by {n_head} heads"
             )
         B, T, C3 = qkv.shape
-        mask = check_mask(mask, (B, n_head, T, T))
+        mask = on_row(ctx.row, check_mask(mask, (B, n_head, T, T)))
         ctx.settings = (n_head, mask, causal, _scale(scale, C3 // (3 * n_head)), dropout)
         y, lse = ctx.row.attention_qkv_forward(qkv, *ctx.settings)
         ctx.save(qkv, y, lse)
@@ -93,6 +93,11 @@ class AttentionCached(Op):
 
 def _scale(scale, D):
     return 1.0 / D**0.5 if scale is None else float(scale)
+
+
+def on_row(row, mask):
+    """The mask where the row's kernels can read it; masks are often made on the host."""
+    return mask if mask is None or row.is_array(mask) else row.from_host(mask)
 
 
 def check_qkv(q, k, v):

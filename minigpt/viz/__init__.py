@@ -14,11 +14,12 @@ _HOME = {
     "KernelThreads": "threads",
     "LossCurve": "loss",
     "LossMask": "loss_mask",
+    "SamplingSteps": "sampling",
     "View": "base",
     "visible": "html",
 }
 
-__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "LossMask", "View", "visible"]
+__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "LossMask", "SamplingSteps", "View", "visible"]
 
 
 def __getattr__(name):

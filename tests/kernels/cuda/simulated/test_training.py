@@ -6,6 +6,7 @@ from cuda_model_checks import TINY, check_generation, check_training, gpt
 
 import minigpt as mg
 from minigpt.backend import row_of
+from minigpt.decoding import Sampling, beam_search, decode
 
 
 def tiny():
@@ -40,3 +41,17 @@ def test_generation_with_the_cache_and_without():
 def test_a_row_of_the_table_that_is_missing_says_so():
     with mg.use("cuda"), pytest.raises(mg.BackendError, match="cuda"):
         mg.functional.lstm_cell(np.ones((1, 12), np.float32), np.ones((1, 3), np.float32))
+
+
+def test_decoding_prompts_of_two_lengths_and_beams():
+    """The cache keeps its rows on the card while they are repeated, reordered, masked and dropped."""
+    written = {}
+    for row in ("numpy", "cuda"):
+        model = tiny().to(row).eval()
+        with mg.no_grad():
+            reader = model.reader([[1, 5, 3], [7]])
+            steps = list(decode(reader, 3, Sampling(0), np.random.default_rng(0), n=2, ended=np.arange(4) == 1))
+            beams = beam_search(model.reader([[1, 5]]), 3, 2)
+        written[row] = [step.ids.tolist() for step in steps], [h.ids.tolist() for h in beams]
+        assert (row_of(reader._cache.layers[0].k) is None) == (row == "numpy")
+    assert written["cuda"] == written["numpy"]
