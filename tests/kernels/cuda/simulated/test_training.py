@@ -73,3 +73,26 @@ def test_generation_with_the_cache_and_without():
 def test_a_row_of_the_table_that_is_missing_says_so():
     with mg.use("cuda"), pytest.raises(mg.BackendError, match="cuda"):
         mg.functional.lstm_cell(np.ones((1, 12), np.float32), np.ones((1, 3), np.float32))
+
+
+def test_a_step_that_failed_is_found_late_and_has_moved_nothing(monkeypatch):
+    """Losses of three steps are fetched together; the second is NaN, so the third moves nothing either."""
+    monkeypatch.setattr("minigpt.training.progress.SHOWN_EVERY", 1e9)
+    config = TrainConfig(steps=3, batch_size=2, lr=1e-2, warmup=1, backend="cuda", workers=1, progress=False, seed=4)
+    trainer = Trainer(tiny(), Batches(), config)
+    loss_sum, after_first = trainer.model.loss_sum, {}
+
+    def nan_in_the_second(**batch):
+        if trainer.step_number == 1:
+            after_first.update(trainer.model.state_dict())
+        loss, count = loss_sum(**batch)
+        return (loss * np.nan if trainer.step_number == 1 else loss), count
+
+    monkeypatch.setattr(trainer.model, "loss_sum", nan_in_the_second)
+    with pytest.raises(mg.errors.NumericsError, match="step 2: the loss is nan"):
+        trainer.fit()
+    assert trainer.step_number == len(trainer.history["loss"]) == 1
+    assert trainer.optimizer.steps == 1
+    assert after_first
+    for name, p in trainer.model.state_dict().items():
+        np.testing.assert_array_equal(p, after_first[name])
