@@ -101,8 +101,10 @@ class Kernel:
         if DEBUG:
             try:
                 synchronize()
-            except Exception as error:
-                raise DeviceError(f"kernel {self.name}, grid {grid}, block {block}: {error}") from error
+            except DeviceError as error:
+                raise DeviceError(
+                    f"kernel {self.name}, grid {grid}, block {block}: {error.__cause__ or error}"
+                ) from error
 
     def _check(self, block, arguments):
         """What a compiled kernel would refuse, or worse, would not."""

@@ -11,6 +11,7 @@ import numpy as np
 from llvmlite import ir
 from numba import cuda, types
 from numba.cuda import cgutils  # type: ignore[attr-defined]
+from numba.cuda.cudadrv.driver import CudaAPIError
 from numba.cuda.extending import intrinsic
 
 from .errors import DeviceError
@@ -49,7 +50,18 @@ def launch(dispatcher, grid, block, arguments, names=()):
     configured = _CONFIGURED.get(key)
     if configured is None:
         configured = _CONFIGURED[key] = dispatcher[grid, block]
-    configured(*arguments)
+    try:
+        configured(*arguments)
+    except CudaAPIError as error:
+        raise fault(error) from error
+
+
+def fault(error) -> DeviceError:
+    """What the driver reports, which may be of any launch before. That one is named if every launch is waited for."""
+    return DeviceError(
+        f"the card reports {error}. A kernel that was launched some time ago may have caused it: run the program again "
+        "with MINIGPT_CUDA_DEBUG=1 in the environment, which waits for every kernel and names the one that fails"
+    )
 
 
 def device_function(function):
@@ -173,9 +185,9 @@ def allocate(nbytes: int):
     """Memory of the card, as bytes. Raises DeviceError if there is not enough."""
     try:
         return cuda.device_array(nbytes, np.uint8)
-    except cuda.cudadrv.driver.CudaAPIError as error:
+    except CudaAPIError as error:
         if "OUT_OF_MEMORY" not in str(error):
-            raise
+            raise fault(error) from error
         raise DeviceError(
             f"out of memory on the card: {nbytes / 1e6:.0f} MB asked for, {free_bytes() / 1e6:.0f} MB free. "
             "A smaller batch_size (with accumulate), a shorter block_size or a smaller model needs less"
@@ -189,7 +201,10 @@ def copy_in(target, host: np.ndarray) -> None:
 
 def copy_out(source) -> np.ndarray:
     """Memory of the card -> a new flat host array; waits for the card."""
-    return source.copy_to_host()
+    try:
+        return source.copy_to_host()
+    except CudaAPIError as error:
+        raise fault(error) from error
 
 
 def address_of(array) -> int:
@@ -221,7 +236,10 @@ class PageLocked:
 
 def synchronize() -> None:
     """Wait until the card has done all it was told."""
-    cuda.synchronize()
+    try:
+        cuda.synchronize()
+    except CudaAPIError as error:
+        raise fault(error) from error
 
 
 def free_bytes() -> int:

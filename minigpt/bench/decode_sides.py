@@ -17,12 +17,12 @@ import numpy as np
 from ..backend import load, use
 from ..errors import ArgumentError
 from ..models import GPT, GPTConfig
-from .shapes import VOCABULARY
+from .shapes import problem
 from .sides import BenchSide, serve
 
 
 def decode_config(shape: str) -> GPTConfig:
-    return GPTConfig.named(shape, VOCABULARY[shape])
+    return GPTConfig.named(shape, problem(shape).vocabulary)
 
 
 def prompt_ids(config: GPTConfig, prompt: int) -> np.ndarray:

@@ -40,7 +40,7 @@ class Ordered(NamedTuple):
 
     losses: list[list]  # sums of losses, as arrays: for each round of accumulation those of its shards
     norm: Any  # of the gradients
-    count: int  # tokens that count
+    tokens: int  # that count
     lr: float
     moves: list  # of the optimizer
 
@@ -144,8 +144,8 @@ class Trainer:
         ordered, self._ordered, self._scale = self._ordered, [], 1.0
         with use(self.row) as row:
             numbers = iter(row.fetch([x for step in ordered for x in (*chain(*step.losses), step.norm)]))
-        for n, (losses, _, count, lr, _) in enumerate(ordered):
-            loss = sum(sum(next(numbers) for _ in shards) for shards in losses) / count
+        for n, (losses, _, tokens, lr, _) in enumerate(ordered):
+            loss = sum(sum(next(numbers) for _ in shards) for shards in losses) / tokens
             norm = next(numbers)
             if not (math.isfinite(loss) and math.isfinite(norm)):
                 for step in ordered[n:]:

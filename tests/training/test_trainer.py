@@ -206,35 +206,6 @@ def test_gradients_of_nan_stop_before_the_parameters_change(grad_clip):
     assert trainer.step_number == 0
 
 
-def test_fit_goes_back_to_the_step_that_failed(monkeypatch):
-    """It looks at losses now and then only; what came after a loss of NaN has moved nothing."""
-    monkeypatch.setattr("minigpt.training.progress.SHOWN_EVERY", 1e9)
-    runs = []
-    for good in (3, 100):
-        trainer = Trainer(tiny_model(), random_data(), settings(steps=6, eval_interval=0))
-        loss_sum = trainer.model.loss_sum
-
-        def sometimes_nan(trainer=trainer, loss_sum=loss_sum, good=good, **batch):
-            loss, count = loss_sum(**batch)
-            return (loss * np.nan if trainer.step_number == good else loss), count
-
-        monkeypatch.setattr(trainer.model, "loss_sum", sometimes_nan)
-        if good == 3:
-            with pytest.raises(NumericsError, match="step 4: the loss is nan"):
-                trainer.fit()
-        else:
-            for _ in range(3):
-                trainer.step()
-        runs.append(trainer)
-    late, reference = runs
-    assert late.step_number == reference.step_number == 3
-    assert same_bits(late.model.state_dict(), reference.model.state_dict())
-    assert same_bits(late.optimizer.state_dict(), reference.optimizer.state_dict())
-    assert same_bits(late.history, reference.history)
-    monkeypatch.undo()
-    assert len(late.fit()["loss"]) == 6  # and one can go on from there
-
-
 def test_a_batch_without_targets_is_refused():
     batch = random_batch(np.random.default_rng(0), 2, ignored=[slice(None)])
     model = tiny_model()

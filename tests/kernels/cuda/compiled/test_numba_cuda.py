@@ -15,29 +15,6 @@ from cuda.bindings import driver as binding
 from numba.cuda.cudadrv import driver
 
 from kernels.cuda import numba_cuda
-from kernels.cuda.errors import DeviceError
-
-
-def refusing(code):
-    def call(*arguments, **settings):
-        raise driver.CudaAPIError(code, f"Call to cuMemAlloc results in {code.name}")
-
-    return call
-
-
-def test_out_of_memory_says_how_much_was_asked_for_and_what_to_lower(monkeypatch):
-    monkeypatch.setattr(numba_cuda.cuda, "device_array", refusing(binding.CUresult.CUDA_ERROR_OUT_OF_MEMORY))
-    monkeypatch.setattr(numba_cuda, "free_bytes", lambda: 12_300_000)
-    with pytest.raises(
-        DeviceError, match=r"out of memory on the card: 80 MB asked for, 12 MB free\. A smaller batch_size"
-    ):
-        numba_cuda.allocate(80_000_000)
-
-
-def test_other_refusals_stay_what_they_are(monkeypatch):
-    monkeypatch.setattr(numba_cuda.cuda, "device_array", refusing(binding.CUresult.CUDA_ERROR_ILLEGAL_ADDRESS))
-    with pytest.raises(driver.CudaAPIError, match="ILLEGAL_ADDRESS"):
-        numba_cuda.allocate(8)
 
 
 def test_a_stopwatch_marks_two_places_and_waits_only_when_read(monkeypatch):

@@ -1,4 +1,4 @@
-"""What one training step asks of a card: launches, copies and waits. Counted only, the kernels themselves do not run."""
+"""What one training step asks of a card: launches, copies, waits. They are only counted, no kernel runs."""
 
 from collections import Counter
 

@@ -115,7 +115,7 @@ def test_the_debug_switch_names_the_kernel(monkeypatch):
     monkeypatch.setattr(machine, "DEBUG", True)
 
     def faulty():
-        raise RuntimeError("CUDA_ERROR_ILLEGAL_ADDRESS")
+        raise DeviceError("CUDA_ERROR_ILLEGAL_ADDRESS")
 
     x = np.zeros(4, np.float32)
     double(1, 4, x, x, 4)

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
-from cuda_model_checks import TINY, check_generation, check_training, gpt
+from cuda_model_checks import TINY, Batches, check_generation, check_training, gpt
 
 import minigpt as mg
 from minigpt.backend import row_of
 from minigpt.decoding import Sampling, beam_search, decode
+from minigpt.training import TrainConfig, Trainer
 
 
 def tiny():
@@ -55,3 +56,26 @@ def test_decoding_prompts_of_two_lengths_and_beams():
         written[row] = [step.ids.tolist() for step in steps], [h.ids.tolist() for h in beams]
         assert (row_of(reader._cache.layers[0].k) is None) == (row == "numpy")
     assert written["cuda"] == written["numpy"]
+
+
+def test_a_step_that_failed_is_found_late_and_has_moved_nothing(monkeypatch):
+    """Losses of three steps are fetched together; the second is NaN, so the third moves nothing either."""
+    monkeypatch.setattr("minigpt.training.progress.SHOWN_EVERY", 1e9)
+    config = TrainConfig(steps=3, batch_size=2, lr=1e-2, warmup=1, backend="cuda", workers=1, progress=False, seed=4)
+    trainer = Trainer(tiny(), Batches(TINY["vocab_size"], TINY["block_size"]), config)
+    loss_sum, after_first = trainer.model.loss_sum, {}
+
+    def nan_in_the_second(**batch):
+        if trainer.step_number == 1:
+            after_first.update(trainer.model.state_dict())
+        loss, count = loss_sum(**batch)
+        return (loss * np.nan if trainer.step_number == 1 else loss), count
+
+    monkeypatch.setattr(trainer.model, "loss_sum", nan_in_the_second)
+    with pytest.raises(mg.errors.NumericsError, match="step 2: the loss is nan"):
+        trainer.fit()
+    assert trainer.step_number == len(trainer.history["loss"]) == 1
+    assert trainer.optimizer.steps == 1
+    assert after_first
+    for name, p in trainer.model.state_dict().items():
+        np.testing.assert_array_equal(p, after_first[name])
