@@ -86,7 +86,7 @@ class AttentionCached(Op):
         thirds = (row.slice_forward(qkv, (..., slice(i * C, (i + 1) * C))) for i in range(3))  # (B, T, C) each
         q, k, v = (row.permute(row.reshape(x, (B, T, n_head, C // n_head)), (0, 2, 1, 3)) for x in thirds)
         k, v = cache.append(k, v)  # (B, H, Tk, D)
-        mask = check_mask(mask, (B, n_head, T, k.shape[2]))
+        mask = on_row(row, check_mask(mask, (B, n_head, T, k.shape[2])))
         y, _ = row.attention_forward(q, k, v, mask, causal, _scale(scale, C // n_head))  # (B, H, T, D)
         return row.reshape(row.permute(y, (0, 2, 1, 3)), (B, T, C))  # (B, T, C)
 
