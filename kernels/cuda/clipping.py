@@ -13,6 +13,7 @@ from .device import addresses
 from .fours import FOUR
 from .machine import Count, Flag, Float, Floats, Ids, cuda, floats_at, kernel, load4, store4
 from .norm import LARGER, SMALLER, TINY
+from .shape import concatenate
 from .tables import ADDRESS, LENGTH, InPlace, piece_of
 from .warp import block_sum
 
@@ -60,8 +61,8 @@ def clip_scale_v1(
 
 
 def clip_scale(squares, losses, mean, max_norm, before=1.0):
-    """squares: one array, for one thread keeps a card busy; before: what this function returned as scale, or 1."""
-    (sums,) = squares
+    """squares: one array for each thread that told the card what to do; before: the scale returned last time, or 1."""
+    sums = squares[0] if len(squares) == 1 else concatenate(squares, 1)  # (3, pieces)
     result, places = empty((2,)), addresses(losses)
     follows = isinstance(before, DeviceArray)
     clip_scale_v1(1, THREADS, sums.flat, sums.shape[1], places.flat, len(losses), mean, max_norm, follows,

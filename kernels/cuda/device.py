@@ -73,8 +73,10 @@ def copy(x):
 
 @kernel(threads=256)
 def fill_floats(y: Floats, value: Float, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         y[i] = value
+        i += step
 
 
 def zeros(shape, dtype):
@@ -94,14 +96,18 @@ def full(shape, value, dtype):
 
 @kernel(threads=256)
 def ids_to_floats(x: Ids, y: Floats, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         y[i] = x[i]
+        i += step
 
 
 @kernel(threads=256)
 def bytes_to_floats(x: Bytes, y: Floats, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         y[i] = x[i]
+        i += step
 
 
 _TO_FLOATS = {"int64": ids_to_floats, "bool": bytes_to_floats, "uint8": bytes_to_floats}
@@ -135,8 +141,10 @@ def assign(out, key, value):
 
 @kernel(threads=256)
 def add_floats_into(y: Floats, x: Floats, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         y[i] += x[i]
+        i += step
 
 
 def add_into(out, x):
@@ -157,8 +165,10 @@ def addresses(arrays):
 
 @kernel(threads=32)
 def collect(places: Ids, y: Floats, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         y[i] = floats_at(places[i], 1)[0]
+        i += step
 
 
 def fetch(numbers):

@@ -41,9 +41,11 @@ def squared_norm_v1(x: Floats, factor: Float, sums: Floats, first: Count, n: Cou
 def squared_norm_v2(x: Floats, factor: Float, sums: Floats, first: Count, n: Count):
     each = cuda.shared.array(WARPS, np.float32)
     total = np.float32(0)
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         v = x[i] * factor
         total += v * v
+        i += step
     total = warp_sum(total)
     if cuda.threadIdx.x % LANES == 0:
         each[cuda.threadIdx.x // LANES] = total
@@ -60,11 +62,14 @@ def squared_norm_v2(x: Floats, factor: Float, sums: Floats, first: Count, n: Cou
 def squared_norm_v3(x: Floats, factor: Float, sums: Floats, first: Count, n: Count):
     each = cuda.shared.array(WARPS, np.float32)
     t0, t1, t2, t3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-    for i in range(cuda.grid(1), n // 4, cuda.gridsize(1)):
-        x0, x1, x2, x3 = load4(x, 4 * i)
+    i, step = FOUR * np.uint32(cuda.grid(1)), FOUR * np.uint32(cuda.gridsize(1))
+    while i + np.uint32(3) < n:
+        x0, x1, x2, x3 = load4(x, i)
         x0, x1, x2, x3 = x0 * factor, x1 * factor, x2 * factor, x3 * factor
         t0, t1, t2, t3 = t0 + x0 * x0, t1 + x1 * x1, t2 + x2 * x2, t3 + x3 * x3
-    for i in range(n // 4 * 4 + cuda.grid(1), n, cuda.gridsize(1)):  # the last one to three
+        i += step
+    i = n - n % FOUR + np.uint32(cuda.grid(1))  # the last one to three
+    if i < n:
         v = x[i] * factor
         t0 += v * v
     total = warp_sum((t0 + t1) + (t2 + t3))

@@ -51,6 +51,14 @@ def test_what_comes_after_it_does_not_happen_either(rng):
         assert (ours[0] > 0) == (wanted[0] > 0) == moves
 
 
+def test_squares_of_several_threads(rng):
+    arrays = [rng.standard_normal(n, dtype=np.float32) for n in (3, 40, 7)]
+    squares = [reduce.squared_norms(on_card(part)) for part in (arrays[:1], arrays[1:], [])]
+    ours = device.fetch(clipping.clip_scale(squares, on_card([1.0]), 0.5, 1.0))
+    wanted = reference.clip_scale([reference_reduce.squared_norms(arrays)], [1.0], 0.5, 1.0)
+    assert ours == pytest.approx(wanted, rel=1e-5)
+
+
 def test_a_tiny_scale_is_not_taken_for_a_failure():
     ours, _ = both([[1e30]], max_norm=1e-20)
     assert 0 < ours[0] < 1e-36
