@@ -109,7 +109,7 @@ class _Corpus:
         """Join the pair wherever it stands, from left to right; returns the pairs that this made."""
         ids, after, before, counts = self.ids, self.after, self.before, self.counts
         new_pairs = set()
-        for left in sorted(self.places.pop(pair)):
+        for left in self.places.pop(pair):  # noted from left to right, which matters in runs such as "aaa"
             right = after[left]
             if right < 0 or (ids[left], ids[right]) != pair:
                 continue  # another merge has taken this place

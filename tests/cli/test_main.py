@@ -27,6 +27,7 @@ ACTIONS = [
     ("bench", "kernels"),
     ("bench", "start"),
     ("bench", "time-to-loss"),
+    ("bench", "tokenizer"),
 ]
 
 
