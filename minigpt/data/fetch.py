@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ArgumentError, DataError
+from ..files import data_folder
 
 CHUNK = 64 * 1024  # bytes read at a time
 
@@ -115,20 +115,6 @@ def fetched_file(name: str, folder: str | os.PathLike | None = None) -> Path:
             f"{target} is not the file {name}, its SHA-256 differs: get it again with `minigpt data fetch {name}`"
         )
     return target
-
-
-def data_folder() -> Path:
-    """Where fetched files lie: $MINIGPT_DATA, else `minigpt` in the user's cache folder of the platform."""
-    if os.environ.get("MINIGPT_DATA"):
-        return Path(os.environ["MINIGPT_DATA"])
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "minigpt"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "minigpt"
-    xdg = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification has relative paths ignored.
-    return (Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache") / "minigpt"
 
 
 def _complete(part: Path, download: Download, url: str, progress: bool, timeout: float) -> None:

@@ -8,11 +8,12 @@ from pathlib import Path
 from ..errors import TokenizerError
 from .base import Tokenizer
 from .char import CharTokenizer
+from .word import WordTokenizer
 
 # Every kind, tried in this order; each knows its folder by its own FILE.
-KINDS: tuple[type[Tokenizer], ...] = (CharTokenizer,)
+KINDS: tuple[type[Tokenizer], ...] = (CharTokenizer, WordTokenizer)
 
-__all__ = ["CharTokenizer", "Tokenizer", "find_tokenizer", "load_tokenizer"]
+__all__ = ["CharTokenizer", "Tokenizer", "WordTokenizer", "find_tokenizer", "load_tokenizer"]
 
 
 def load_tokenizer(folder: str | os.PathLike) -> Tokenizer:
