@@ -40,7 +40,8 @@ def one_load(folder: str) -> dict:
     command = [sys.executable, "-m", "minigpt.bench.load", folder]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        raise BackendError(f"a timed load ended with code {done.returncode}: {done.stderr.strip()[-500:]}")
+        last = done.stderr.strip().rpartition("\n")[2]
+        raise BackendError(f"a timed load ended with code {done.returncode}: {last}")
     return json.loads(done.stdout)
 
 
@@ -59,8 +60,6 @@ def report(runs: list[dict]) -> str:
 
 def child(folder: str) -> None:
     """What is measured. The weights must be ready to train: writable, in memory of their own, asking for gradients."""
-    import safetensors.numpy  # noqa: F401  part of what comes before
-
     from ..models import GPT
     from ..training.memory import peak_bytes
 

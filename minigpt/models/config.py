@@ -47,7 +47,7 @@ class GPTConfig:
 
     @classmethod
     def named(cls, name: str, vocab_size: int | None = None, **changes) -> GPTConfig:
-        """One of SHAPES; `changes` replace single numbers. GPT-2 and GPT-3 bring a vocabulary size, the others need one."""
+        """One of SHAPES; `changes` replace single numbers. The sizes of GPT-2 and GPT-3 bring their vocabulary size."""
         if not isinstance(name, str) or name not in SHAPES:
             raise ConfigError(f"there is no shape {name!r}; there are {', '.join(SHAPES)}")
         given = {} if vocab_size is None else {"vocab_size": vocab_size}
@@ -88,10 +88,10 @@ def _shape(n_layer: int, n_head: int, n_embd: int, block_size: int, **vocab_size
 
 _V = 50257  # 256 bytes, 50,000 merges and <|endoftext|>: GPT-2's byte-level BPE, which GPT-3 uses too
 
-# The first is nanoGPT's CPU recipe, the second its shakespeare_char. GPT-2: Radford et al. 2019, table 2, with the heads
-# of the published files. GPT-3: Brown et al. 2020, table 2.1 and its context of 2048. Two rows of that table contradict
-# themselves; here a head keeps the 128 channels it has there, so gpt3-xl has 16 heads (not 24) and gpt3-13b 5120
-# channels (not 5140). GPT-3's attention is sparse in every other layer, ours dense in all.
+# The first is nanoGPT's CPU recipe, the second its shakespeare_char. GPT-2: Radford et al. 2019, table 2, with the
+# heads of the published files. GPT-3: Brown et al. 2020, table 2.1, with a context of 2048. Two rows of that table
+# contradict themselves; here a head keeps the 128 channels it has there, so gpt3-xl has 16 heads (not 24) and gpt3-13b
+# 5120 channels (not 5140). GPT-3's attention is sparse in every other layer, ours dense in all.
 SHAPES: dict[str, dict[str, int]] = {
     "baby": _shape(4, 4, 128, 64),
     "char": _shape(6, 6, 384, 256),

@@ -40,7 +40,8 @@ def save_gpt(model, folder, max_shard_bytes: int | None = None) -> None:
     Raises ArgumentError, or CheckpointError if the folder cannot be written (disk full, no permission); files from
     before stay.
     """
-    if max_shard_bytes is not None and (not isinstance(max_shard_bytes, int) or max_shard_bytes < 1):
+    whole = isinstance(max_shard_bytes, int) and not isinstance(max_shard_bytes, bool)
+    if max_shard_bytes is not None and not (whole and max_shard_bytes >= 1):
         raise ArgumentError(f"max_shard_bytes is a positive number of bytes, or None; got {max_shard_bytes!r}")
     with FileGroup(folder) as files:
         add_model_files(files, model, max_shard_bytes)

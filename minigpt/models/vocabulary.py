@@ -18,8 +18,8 @@ def resize_vocab(model, n: int, rng, init_std: float) -> None:
     tokenizer = model._tokenizer
     if tokenizer is not None and config.vocab_size < tokenizer.vocab_size:
         raise ArgumentError(
-            f"resize_vocab({n}): the model's tokenizer knows {tokenizer.vocab_size} tokens; keep at least as many rows, "
-            "or first set model.tokenizer to a smaller one (None for none)"
+            f"resize_vocab({n}): the model's tokenizer knows {tokenizer.vocab_size} tokens; keep at least as many "
+            "rows, or first set model.tokenizer to a smaller one (None for none)"
         )
     weight = model.wte.weight
     old = weight.numpy()[: config.vocab_size]  # (min(V, n), C)
@@ -28,5 +28,4 @@ def resize_vocab(model, n: int, rng, init_std: float) -> None:
     device = row_of(weight.data)
     weight.data = host if device is None else device.from_host(host)
     weight.grad = None
-    weight._version.bump("resize_vocab")
     model.config = config

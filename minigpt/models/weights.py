@@ -21,7 +21,7 @@ from ..files import read_json
 
 WEIGHTS = "model.safetensors"
 INDEX = "model.safetensors.index.json"
-PIECE = 8 * 2**20  # bytes of a file that are mapped at a time
+PIECE = 4 * 2**20  # bytes of a file that are mapped at a time
 # The float types; bfloat16, which NumPy lacks, is the upper half of a float32.
 FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2"}
 
@@ -54,10 +54,10 @@ class StoredTensor:
             flat[first : first + piece.size] = piece
 
     def equals(self, array: np.ndarray) -> bool:
-        """Whether copy_into would change nothing."""
-        flat = array.reshape(-1)
+        """Whether copy_into would change nothing, not even the bits of a NaN."""
+        flat, bits = array.reshape(-1), f"u{array.itemsize}"
         return self.shape == array.shape and all(
-            np.array_equal(piece.astype(flat.dtype), flat[first : first + piece.size], equal_nan=True)
+            np.array_equal(piece.astype(flat.dtype, copy=False).view(bits), flat[first : first + piece.size].view(bits))
             for first, piece in self.pieces()
         )
 

@@ -14,5 +14,5 @@ def end_token(tokenizer: Tokenizer) -> int | None:
 
 
 def start_token(tokenizer: Tokenizer) -> int | None:
-    """The id that begins a text: `<start>`, or the one that ends a text, after which another begins; None if neither."""
+    """The id that begins a text: `<start>`, or the one that ends a text, after which another begins; else None."""
     return tokenizer.special_tokens.get(START, end_token(tokenizer))

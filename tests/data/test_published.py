@@ -18,7 +18,7 @@ from minigpt.models.config import PUBLISHED, SHAPES
 
 
 class Server:
-    """Serves the files of a dictionary, with ranges. `requests` logs (path, Range); `cut` breaks off after so many bytes."""
+    """Serves the files of a dictionary, with ranges. `requests` logs (path, Range), `cut` says where to break off."""
 
     def __init__(self, files):
         self.files, self.requests, self.cut = files, [], {}
