@@ -167,6 +167,7 @@ def test_the_table_has_every_published_shape():
 def test_entries_are_whole(name):
     entries = {entry.file: entry for entry in MODELS[name]}
     assert sorted(entries) == ["config.json", "merges.txt", "model.safetensors", "vocab.json"]
+    assert MODELS[name][-1].file == "model.safetensors"  # by which from_pretrained knows that all are there
     commits = set()
     for file, entry in entries.items():
         assert entry.name == f"{name}/{file}"
