@@ -9,11 +9,13 @@ start:  time a fresh process up to the end of its first training step, with comp
 time-to-loss: train in a fresh process until the whole validation part has a given loss; how long that took.
 kernels: time every version of every kernel, CPU's or card's, with its share of this machine's roofline.
 tokenizer: train byte-level BPE on Python's standard library and encode what was held out, beside Hugging Face's.
+load: load a random GPT-2 from its files in fresh processes: peak memory beside the size of the files, and seconds.
 """
 
 from __future__ import annotations
 
 from ..errors import ArgumentError
+from ..models.config import PUBLISHED
 from .common import add_action, add_backend, chosen_row, positive
 
 HELP = "measure the figures that the README states"
@@ -76,6 +78,11 @@ def add_arguments(parser):
     to_loss.add_argument("--target", type=float, default=1.91, help="nats per character (default: 1.91)")
     to_loss.add_argument("--seed", type=int, default=1, help="seed of weights and batches (default: 1)")
     to_loss.add_argument("--threads", type=positive, default=2, help="threads that train (default: 2)")
+    text = "peak memory and seconds of GPT.from_pretrained, in fresh processes"
+    loading = add_action(actions, "load", text, "minigpt bench load --runs 5")
+    loading.add_argument("--shape", choices=PUBLISHED, default="gpt2", help="size of the model (default: gpt2)")
+    loading.add_argument("--runs", type=positive, default=3, help="fresh processes (default: 3)")
+    loading.add_argument("--shard-mb", type=positive, metavar="MB", help="weights in files of at most this size")
     text = "every rung of every kernel, with its share of this machine's roofline: on one thread, or on a CUDA card"
     example = (
         "minigpt bench kernels --kernel matmul gelu\n"
@@ -127,6 +134,12 @@ def run(args) -> int:
         from ..bench.start import start_times
 
         print(start_report(args.cold, start_times(args.cold, args.runs or (2 if args.cold else 5), args.threads)))
+        return 0
+    if args.action == "load":
+        from ..bench.load import load_runs
+        from ..bench.load import report as load_report
+
+        print(load_report(load_runs(args.shape, args.runs, args.shard_mb and args.shard_mb * 10**6)))
         return 0
     if args.action == "time-to-loss":
         return run_time_to_loss(args)

@@ -29,9 +29,12 @@ def add_arguments(parser):
     )
     parser.add_argument("--val-fraction", type=float, help="last part of the text that only validates (default: 0.1)")
     parser.add_argument(
-        "--tokenizer", choices=("char", "bpe"), help="char: a token per character; bpe: as GPT-2 (default: char)"
+        "--tokenizer",
+        choices=("char", "word", "bpe"),
+        help="char: a token per character; word: one per word; bpe: as GPT-2 (default: char)",
     )
-    parser.add_argument("--vocab-size", type=positive, help="ids of --tokenizer bpe, from 256 (default: 1024)")
+    text = "ids of --tokenizer bpe, from 256 (default: 1024), or of word (default: all words that occur twice)"
+    parser.add_argument("--vocab-size", type=positive, help=text)
     parser.add_argument("--config", type=Path, metavar="TOML", help="file with tables [data], [model], [train]")
     parser.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with the run saved in this folder")
     model = parser.add_argument_group("model")

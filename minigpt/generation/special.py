@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from ..errors import TokenizerError
+from ..tokenizers.special import ENDS, START, end_token, start_token
 
-START = "<start>"
-ENDS = ("<|endoftext|>", "<eot>", "<end>")
-
-
-def end_token(tok) -> int | None:
-    """The id that ends a text: of the first of ENDS that is a special token of the tokenizer; None if it has none."""
-    return next((tok.special_tokens[name] for name in ENDS if name in tok.special_tokens), None)
+__all__ = ["ENDS", "START", "end_token", "start_ids", "token_text"]
 
 
 def start_ids(tok) -> list[int]:
@@ -18,7 +13,7 @@ def start_ids(tok) -> list[int]:
 
     Raises TokenizerError if the tokenizer has neither.
     """
-    start = tok.special_tokens.get(START, end_token(tok))
+    start = start_token(tok)
     if start is None:
         raise TokenizerError(
             "the prompt is empty and this tokenizer has no token to start from "

@@ -25,7 +25,10 @@ from ..errors import ArgumentError, CheckpointError, ShapeError, TokenizerError
 from ..nn import Block, Dropout, Embedding, LayerNorm, Module, ModuleList, quantized
 from ..randomness import as_generator
 from ..tensor import Tensor
+from .budget import check_memory
 from .config import GPTConfig
+
+INIT_STD = 0.02  # of all matrices and tables, as in GPT-2
 
 
 class GPT(Module):
@@ -33,6 +36,7 @@ class GPT(Module):
 
     config:  a GPTConfig
     seed:    int, Generator or None; the initial weights are drawn from it
+    Raises ConfigError, with both numbers, if the weights would not fit into this machine's memory.
     """
 
     def __init__(self, config: GPTConfig, seed=0):
@@ -40,9 +44,10 @@ class GPT(Module):
             raise ArgumentError(
                 f"GPT needs a GPTConfig, got {type(config).__name__}; from a dict: GPTConfig.from_dict(d)"
             )
+        check_memory(config)
         rng = as_generator(seed)
         V, T, C = config.vocab_size, config.block_size, config.n_embd
-        std = 0.02
+        std = INIT_STD
         proj_std = (
             std / (2 * config.n_layer) ** 0.5
         )  # each block adds to the residual twice: keep its variance in bounds
@@ -133,23 +138,42 @@ class GPT(Module):
             block_size=self.config.block_size, vocab_size=min(vocab_size or np.inf, self.config.vocab_size),
         )  # fmt: skip
 
+    def resize_vocab(self, n: int, rng=None) -> GPT:
+        """Make room for n tokens, for example `tok.vocab_size` after tok.add_special_tokens; returns self.
+
+        Known tokens keep their rows bit for bit. New rows are drawn like those of a new model, from rng (int, Generator
+        or None); the mean of the old rows is a common alternative, which starts nearer to the rest. With smaller n the
+        last rows are dropped. An optimizer or Trainer made before holds the old sizes: make a new one.
+        Raises ConfigError for n below 1, ArgumentError if the model's tokenizer has more tokens.
+        """
+        from .vocabulary import resize_vocab
+
+        resize_vocab(self, n, rng, INIT_STD)
+        return self
+
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> GPT:
-        """Read config.json and model.safetensors in the layout of Hugging Face's GPT-2; a tokenizer beside them too."""
+        """Read a folder in the layout of Hugging Face's GPT-2: config.json, model.safetensors or shards with an index.
+
+        A tokenizer beside them comes along. float16 and bfloat16 become float32, ready to train. "gpt2", "gpt2-medium",
+        "gpt2-large" and "gpt2-xl" stand for what `minigpt data fetch` has downloaded. Raises CheckpointError.
+        """
         from .pretrained import load_gpt
 
         return load_gpt(cls, folder)
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json and model.safetensors in that layout, each replaced in one piece."""
+    def save_pretrained(self, folder: str | Path, max_shard_bytes: int | None = None) -> None:
+        """Write config.json and model.safetensors in that layout, each replaced in one piece.
+
+        max_shard_bytes: larger weights go into files of at most that size, with an index. Raises CheckpointError.
+        """
         from .pretrained import save_gpt
 
         if not isinstance(self.wte, Embedding):
             raise CheckpointError(
                 "int8 weights are not saved, the files hold floats: save the float model, and quantize() after loading"
             )
-
-        save_gpt(self, folder)
+        save_gpt(self, folder, max_shard_bytes)
 
     def quantize(self) -> GPT:
         """A copy whose matrices are int8, one scale per output, and whose head is still its token table: for reading.

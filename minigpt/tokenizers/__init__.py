@@ -9,11 +9,12 @@ from ..errors import TokenizerError
 from .base import Tokenizer
 from .bpe import BPETokenizer
 from .char import CharTokenizer
+from .word import WordTokenizer
 
 # Every kind; each knows a folder of its own by the names of its files.
-KINDS: tuple[type[Tokenizer], ...] = (CharTokenizer, BPETokenizer)
+KINDS: tuple[type[Tokenizer], ...] = (CharTokenizer, WordTokenizer, BPETokenizer)
 
-__all__ = ["BPETokenizer", "CharTokenizer", "Tokenizer", "find_tokenizer", "load_tokenizer"]
+__all__ = ["BPETokenizer", "CharTokenizer", "Tokenizer", "WordTokenizer", "find_tokenizer", "load_tokenizer"]
 
 
 def load_tokenizer(folder: str | os.PathLike) -> Tokenizer:

@@ -25,6 +25,7 @@ ACTIONS = [
     ("bench", "train"),
     ("bench", "import"),
     ("bench", "kernels"),
+    ("bench", "load"),
     ("bench", "start"),
     ("bench", "time-to-loss"),
     ("bench", "tokenizer"),
