@@ -27,7 +27,7 @@ def _bpe(text: str, vocab_size: int | None, val_fraction: float, progress: bool 
 
 
 def _word(text: str, vocab_size: int | None, val_fraction: float, progress: bool | None) -> Tokenizer:
-    """From the training part alone, so that words of the validation part may be unknown, as words of other texts are."""
+    """From the training part alone, so words of the validation part may be unknown, as those of other texts are."""
     train_text, _ = split_by_position(text, val_fraction)
     return WordTokenizer.train(train_text, min_freq=2, max_size=vocab_size)
 
