@@ -13,11 +13,13 @@ _HOME = {
     "AttentionGrid": "attention",
     "KernelThreads": "threads",
     "LossCurve": "loss",
+    "ReliabilityDiagram": "reliability",
+    "TokenScores": "token_scores",
     "View": "base",
     "visible": "html",
 }
 
-__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "View", "visible"]
+__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "ReliabilityDiagram", "TokenScores", "View", "visible"]
 
 
 def __getattr__(name):
