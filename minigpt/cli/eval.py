@@ -26,7 +26,9 @@ def add_arguments(parser):
         "--model", type=Path, default=Path("runs/demo"), metavar="FOLDER", help="checkpoint (default: runs/demo)"
     )
     parser.add_argument(
-        "--data", metavar="NAME|PATH", help="a corpus, text file or folder (default: the text saved with the checkpoint)"
+        "--data",
+        metavar="NAME|PATH",
+        help="a corpus, text file or folder (default: the text saved with the checkpoint)",
     )
     parser.add_argument("--part", choices=PARTS, help="of that text, split as for training (default: val)")
     parser.add_argument("--val-fraction", type=float, default=0.1, help="the split of --data (default: 0.1)")
@@ -43,7 +45,7 @@ def add_arguments(parser):
         "--prompt-tokens", type=positive, default=50, metavar="K", help="length of each prompt (default: 50)"
     )
     memory.add_argument("--windows", type=positive, default=1000, help="prompts, drawn from the text (default: 1000)")
-    memory.add_argument("--samples", type=positive, default=100, help="texts written freely (default: 100)")
+    memory.add_argument("--samples", type=positive, default=200, help="texts written freely (default: 200)")
     add_backend(parser)
 
 
@@ -89,7 +91,7 @@ def run_text(args, model, other) -> dict:
             check_other_data(args, other, model.tokenizer.decode(ids), part)
         other_ids = same_text_ids(model.tokenizer, other.tokenizer, ids)
     found = {first: evaluate_text(model, model.tokenizer, ids, **settings)}
-    report = {"text": where, "models": {}}
+    report: dict = {"text": where, "models": {}}
     if other:
         second = second if second != first else f"{second} (again)"
         found[second] = evaluate_text(other, other.tokenizer, other_ids, **settings)

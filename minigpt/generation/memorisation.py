@@ -23,10 +23,11 @@ from ..errors import ArgumentError, DataError
 from ..randomness import as_generator
 from ..training.evaluation.intervals import CONFIDENCE, wilson
 from ..training.evaluation.reading import reading, rows_at_once
+from ..training.workers import ThreadSettings
 
 WINDOW = 50  # tokens that must be repeated
 FOLLOWED, LONGEST = 20, 500  # so many of the windows that were repeated are followed on, for so many tokens
-SHORTEST_SAMPLE, LONGEST_SAMPLE = 2 * WINDOW, 256  # tokens; between them, samples are as long as the context
+SHORTEST_SAMPLE, LONGEST_SAMPLE = WINDOW + 10, 256  # tokens; between them a sample is as long as the context
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,14 @@ class Repeated:
 
 @dataclass(frozen=True)
 class Memorisation:
-    """prompted, free: of the training text. Of text never trained on, or None: unseen_prompted (as prompted),
-    unseen_text (its own windows searched in the training text). prompt_tokens: k. samples: texts written freely."""
+    """What `memorisation` found.
+
+    prompted, free                of the training text
+    unseen_prompted, unseen_text  of text never trained on, or None: prompted in the same way; its own windows
+                                  searched in the training text
+    prompt_tokens                 k
+    samples, sample_tokens        how many texts were written freely, and how long each is
+    """
 
     prompted: Repeated
     free: Repeated
@@ -57,6 +64,7 @@ class Memorisation:
     unseen_text: Repeated | None
     prompt_tokens: int
     samples: int
+    sample_tokens: int
 
     def to_dict(self) -> dict[str, Any]:
         parts = {k: v.to_dict() if isinstance(v, Repeated) else v for k, v in vars(self).items()}
@@ -68,7 +76,7 @@ class Memorisation:
         rows = [
             (f"prompted with {self.prompt_tokens} tokens, greedy", self.prompted),
             ("  the same, text never trained on", self.unseen_prompted),
-            (f"{self.samples} free samples, temperature 1", self.free),
+            (f"{self.samples} free samples of {self.sample_tokens} tokens", self.free),
             ("  the text never trained on, itself", self.unseen_text),
         ]
         lines = [f"  {f'windows of {WINDOW} tokens repeated':<40}{'share':>8}{'of':>9}{'longest':>9}"]
@@ -85,12 +93,12 @@ class Memorisation:
 
 
 def memorisation(
-    model, tok, ids, unseen=None, prompt_tokens=50, windows=1000, samples=100, seed=0, progress=False
+    model, tok, ids, unseen=None, prompt_tokens=50, windows=1000, samples=200, seed=0, progress=False
 ) -> Memorisation:
     """Measure on the training text ids (N,); unseen (M,): text of the same kind that was never trained on, or None.
 
     `windows` prompts of prompt_tokens are drawn from the text, all of them if there are no more; `samples` texts of
-    100 to 256 tokens are written, each from one token drawn from the text.
+    block_size tokens (within 60 and 256) are written, each from one token drawn from the text.
     Raises DataError for a text too short for a prompt and a window, ArgumentError.
     """
     for name, value in (("prompt_tokens", prompt_tokens), ("windows", windows), ("samples", samples)):
@@ -110,7 +118,7 @@ def memorisation(
         unseen_prompted = _prompted(model, tok, unseen, prompt_tokens, windows, rng, bar) if use_unseen else None
     unseen_text = _searched(tok, ids, [np.asarray(unseen)]) if use_unseen else None
     free = _searched(tok, ids, written)
-    return Memorisation(prompted, free, unseen_prompted, unseen_text, int(prompt_tokens), int(samples))
+    return Memorisation(prompted, free, unseen_prompted, unseen_text, int(prompt_tokens), *written.shape)
 
 
 def _prompted(model, tok, ids, k, windows, rng, bar) -> Repeated:
@@ -168,12 +176,12 @@ def _right(read_rows, ids, stops, read: int, last: int) -> np.ndarray:
     return (choices == ids[np.minimum(following, len(ids) - 1)]) & (following < len(ids))
 
 
-def _write(model, ids, samples, rng, bar, at_once: int = 20) -> np.ndarray:
+def _write(model, ids, samples, rng, bar, at_once: int = 50) -> np.ndarray:
     """Texts that the model writes from one token, (samples, tokens)."""
     tokens = int(np.clip(model.config.block_size, SHORTEST_SAMPLE, LONGEST_SAMPLE))
     written = []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # samples are meant to grow past the context
+    with warnings.catch_warnings(), ThreadSettings():
+        warnings.simplefilter("ignore", UserWarning)  # with a small context, samples are meant to grow past it
         for start in range(0, samples, at_once):
             prompts = rng.choice(ids, size=(min(at_once, samples - start), 1)).astype(np.int64)  # (n, 1)
             written.append(model.generate(prompts, tokens - 1, temperature=1.0, seed=rng))

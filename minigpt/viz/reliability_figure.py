@@ -1,4 +1,4 @@
-"""How `ReliabilityDiagram` becomes a Matplotlib figure: the diagram, and below it how many predictions each bin holds."""
+"""How `ReliabilityDiagram` becomes a Matplotlib figure: the diagram, and below it the number of predictions."""
 
 from . import figure, html
 from .loss import COLOURS

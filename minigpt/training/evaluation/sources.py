@@ -27,18 +27,20 @@ def text_part(folder, tok, source=None, part: str = "val", val_fraction: float =
         if part == "all":
             return np.array(tok.encode(corpus.text), np.int64), f"all of {corpus.name!r}"
         data = tokenize_and_split(corpus.text, tok, 1, val_fraction)
-        if part == "val":
-            return data.val_ids, f"the last {val_fraction:.0%} of {corpus.name!r}"
-        return data.train_ids, f"the first {1 - val_fraction:.0%} of {corpus.name!r}"
+        share = f"last {val_fraction:.0%}" if part == "val" else f"first {1 - val_fraction:.0%}"
+        return _part(data, part), f"the {share} of {corpus.name!r}"
     saved = saved_data(folder)
     if saved is None:
         raise DataError(f"{folder} holds no text that was kept from training; say which one to read: --data NAME|PATH")
     if part != "train" and not saved.has_val:
         raise DataError(f"{folder} was trained without a validation part; give a text that it has not seen: --data")
-    if part == "all":
-        return np.concatenate([saved.train_ids, saved.val_ids]), f"all of the text saved in {folder}"
-    ids = saved.val_ids if part == "val" else saved.train_ids
-    return ids, f"the {'validation' if part == 'val' else 'training'} part saved in {folder}"
+    name = {"val": "the validation part", "train": "the training part", "all": "all of the text"}[part]
+    return _part(saved, part), f"{name} saved in {folder}"
+
+
+def _part(data, part: str) -> np.ndarray:
+    parts = {"train": [data.train_ids], "val": [data.val_ids], "all": [data.train_ids, data.val_ids]}[part]
+    return np.concatenate(parts).astype(np.int64)
 
 
 def same_text_ids(tok, other, ids: np.ndarray) -> np.ndarray:

@@ -79,7 +79,7 @@ class TextEvaluation:
         c = self.calibration
         lines.append(f"  {METHOD.format(seed=self.seed)}")
         lines.append(
-            f"  calibration error: {len(c.count)} bins of {c.binning.removeprefix('equal-')}, by the likeliest token; "
+            f"  calibration error: {len(c.count)} bins of {c.binning.replace('-', ' ')}, by the likeliest token; "
             f"a perfectly calibrated model would show {c.chance:.4f} by chance"
         )
         if self.measures["nats per token"].interval is None:
