@@ -46,7 +46,7 @@ def test_val_fraction(folder):
 
 
 def test_refused(folder, tmp_path):
-    with pytest.raises(DataError, match="holds no text.*--data"):
+    with pytest.raises(DataError, match=r"holds no text.*--data"):
         text_part(folder / "weights", TOK)
     with pytest.raises(ArgumentError, match="val, train, all"):
         text_part(folder / "run", TOK, part="test")
