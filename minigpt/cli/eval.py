@@ -30,7 +30,7 @@ def add_arguments(parser):
         metavar="NAME|PATH",
         help="a corpus, text file or folder (default: the text saved with the checkpoint)",
     )
-    parser.add_argument("--part", choices=PARTS, help="of that text, split as for training (default: val)")
+    parser.add_argument("--part", choices=PARTS, help="of that text (default: val; for --memorisation: train)")
     parser.add_argument("--val-fraction", type=float, default=0.1, help="the split of --data (default: 0.1)")
     parser.add_argument("--tokens", type=positive, metavar="N", help="stop after N tokens (default: the whole part)")
     parser.add_argument("--compare", type=Path, metavar="FOLDER", help="a second checkpoint, on the same text")
@@ -141,7 +141,7 @@ def run_memorisation(args, model) -> dict:
 
     tok, part = model.tokenizer, args.part or "train"
     ids, where = text_part(args.model, tok, args.memorisation, part, args.val_fraction)
-    unseen = None
+    ids, unseen = ids[: args.tokens], None
     if part == "train":
         unseen, _ = text_part(args.model, tok, args.memorisation, "val", args.val_fraction)
     found = memorisation(

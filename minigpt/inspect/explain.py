@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from .. import functional as F
+from ..backend import current_row
 from ..errors import ArgumentError, ShapeError
 from ..observe import observing
 from ..tensor import Tensor, accumulate, backward_steps
@@ -132,13 +133,13 @@ def occlusion(model, ids, target_id: int, of: str, neutral: np.ndarray) -> np.nd
     T = len(ids)
     with model.evaluating():
         e = model.wte(ids).numpy()  # (T, C)
-        whole = _score(_from_embeddings(model, ids[None], Tensor(e[None])), target_id, of).item()
+        whole = _score(_from_embeddings(model, ids[None], _tensor(e[None])), target_id, of).item()
         drops = []
         for first in range(0, T, ROWS_AT_ONCE):
             occluded = np.arange(first, min(first + ROWS_AT_ONCE, T))  # (n,)
             rows = np.repeat(e[None], len(occluded), axis=0)  # (n, T, C)
             rows[np.arange(len(occluded)), occluded] = neutral
-            logits = _from_embeddings(model, np.repeat(ids[None], len(occluded), axis=0), Tensor(rows))  # (n, T, V)
+            logits = _from_embeddings(model, np.repeat(ids[None], len(occluded), axis=0), _tensor(rows))  # (n, T, V)
             drops.append(whole - _score(logits, target_id, of).numpy())
     return np.concatenate(drops).astype(np.float64)
 
@@ -151,7 +152,7 @@ def gradient_times_input(model, ids, target_id: int, of: str) -> np.ndarray:
     modes = [(module, module.training) for _, module in model.named_modules()]
     model.eval()
     try:
-        e = Tensor(model.wte(ids[None]).numpy(), requires_grad=True)  # (1, T, C), a leaf: the graph begins here
+        e = _tensor(model.wte(ids[None]).numpy(), requires_grad=True)  # (1, T, C), a leaf: the graph begins here
         score = _score(_from_embeddings(model, ids[None], e), target_id, of).sum()
 
         def keep(tensor, grad, row, fresh):
@@ -165,6 +166,11 @@ def gradient_times_input(model, ids, target_id: int, of: str) -> np.ndarray:
             module.training = mode
     gradient = Tensor(e.grad).numpy()  # (1, T, C)
     return (gradient * e.numpy()).sum(axis=-1)[0].astype(np.float64)
+
+
+def _tensor(array: np.ndarray, requires_grad: bool = False) -> Tensor:
+    """A Tensor where the current row keeps its arrays."""
+    return Tensor(current_row().from_host(array), requires_grad=requires_grad)
 
 
 def _score(logits: Tensor, target_id: int, of: str) -> Tensor:
