@@ -51,6 +51,10 @@ class Tokenizer(ABC):
         Raises: TokenizerError for an id outside 0 … vocab_size−1, or for anything but integers.
         """
 
+    def decode_bytes(self, ids: Iterable[int], skip_special_tokens: bool = False) -> bytes:
+        """The text of `ids` as UTF-8 bytes; a kind whose pieces may end inside a character gives them exactly here."""
+        return self.decode(ids, skip_special_tokens).encode("utf-8")
+
     @abstractmethod
     def add_files(self, files: FileGroup) -> None:
         """Put the tokenizer's file into a group of files that change together (a checkpoint)."""
