@@ -44,6 +44,7 @@ class Side:
     def close(self):
         self._input.close()
         self.process.wait()
+        self._output.close()
 
 
 def compare(shape: str, peer: str, rounds: int, steps: int, threads: int) -> dict:

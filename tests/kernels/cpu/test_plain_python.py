@@ -63,7 +63,8 @@ for dtype, tolerance in ((np.float32, 2e-5), (np.float64, 1e-10)):
         ("cross_entropy_backward", x[:, 0].copy(), x, targets, m, log_sum, -100, 0.1),
         ("dropout_forward", x, 0.3, 2**63 + 1, 7), ("squared_norm", x), ("add", x, y),
         ("attention_forward", q[:, :, :1], k, v, mask[:1], True, 0.5), ("int8_linear_forward", x, *int8, x[:, 0] + 1),
-        ("int8_linear_forward", f(12, 5), *int8), ("int8_embedding_forward", np.array([2, 0]), *int8), ("multiply", x, y),
+        ("int8_linear_forward", f(12, 5), *int8), ("int8_embedding_forward", np.array([2, 0]), *int8),
+        ("multiply", x, y),
     ]:
         with np.errstate(all="ignore"):
             wanted = getattr(reference, name)(*arguments)
