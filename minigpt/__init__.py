@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .backend import backends, use
     from .finite_differences import gradcheck
     from .functional import concatenate, stack, where
-    from .generation import generate
+    from .generation import Completion, generate, stream
     from .observe import observing
     from .ops.op import Op
     from .tensor import Tensor, no_grad
@@ -47,7 +47,9 @@ _LAZY = {
     "stack": "functional",
     "where": "functional",
     "observing": "observe",
+    "Completion": "generation",
     "generate": "generation",
+    "stream": "generation",
 }
 _SUBMODULES = (
     "data",
@@ -64,9 +66,9 @@ _SUBMODULES = (
 )
 
 __all__ = [
-    "ArgumentError", "BackendError", "CheckpointError", "ConfigError", "DataError", "GradcheckError", "GraphError",
-    "MiniGPTError", "NumericsError", "Op", "ShapeError", "Tensor", "TokenizerError", "backends", "concatenate",
-    "generate", "gradcheck", "no_grad", "observing", "stack", "use", "where",
+    "ArgumentError", "BackendError", "CheckpointError", "Completion", "ConfigError", "DataError", "GradcheckError",
+    "GraphError", "MiniGPTError", "NumericsError", "Op", "ShapeError", "Tensor", "TokenizerError", "backends",
+    "concatenate", "generate", "gradcheck", "no_grad", "observing", "stack", "stream", "use", "where",
 ]  # fmt: skip
 
 

@@ -24,7 +24,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from .cuda_state import cuda_state, simulated
+from .cuda_state import cuda_state, driver_version, readable, simulated
 from .errors import ArgumentError, BackendError, ShapeError
 from .row import Row, row_from_modules
 
@@ -50,20 +50,22 @@ def _load_cpu() -> Row:
 
 def _load_cuda() -> Row:
     row = row_from_modules("cuda", _kernels("cuda").MODULES)
+    functions = {field.name: getattr(row, field.name) for field in fields(Row) if field.name not in ("name", "arena")}
+    return replace(row, **{name: _explained(function) for name, function in functions.items()})
+
+
+def _explained(function):
+    """The function, with what a card refuses (out of memory, a fault in a kernel) as one of our kinds of errors."""
     DeviceError = _kernels("cuda.errors").DeviceError
 
-    def explained(function):
-        @functools.wraps(function)
-        def call(*args, **kwargs):
-            try:
-                return function(*args, **kwargs)
-            except DeviceError as error:  # out of memory, a fault in a kernel: one of our kinds of errors
-                raise BackendError(str(error)) from error
+    @functools.wraps(function)
+    def call(*args, **kwargs):
+        try:
+            return function(*args, **kwargs)
+        except DeviceError as error:
+            raise BackendError(str(error)) from error
 
-        return call
-
-    functions = {field.name: getattr(row, field.name) for field in fields(Row) if field.name not in ("name", "arena")}
-    return replace(row, **{name: explained(function) for name, function in functions.items()})
+    return call
 
 
 LOADERS: dict[str, Callable[[], Row]] = {"numpy": _load_numpy, "cpu": _load_cpu, "cuda": _load_cuda}
@@ -83,10 +85,28 @@ def load(name: str) -> Row:
     return _LOADED[name]
 
 
-def ladders() -> dict[str, list]:
-    """The rungs of every CPU kernel: name -> versions, from the naive loop to the fastest. Needs Numba, as the row."""
-    load("cpu")  # importing the kernels is what registers their rungs
-    return _kernels("cpu.ladder").LADDERS
+def ladders(row: str = "cpu") -> dict[str, list]:
+    """The rungs of every kernel of the rows cpu or cuda: name -> versions, from the naive loop to the fastest.
+
+    Those of cuda take arrays on the card, see kernels/cuda/rungs.py. Raises BackendError where the row cannot be used.
+    """
+    load(row)  # importing the kernels is what registers their rungs
+    if row != "cuda":
+        return _kernels(f"{row}.ladder").LADDERS
+    on_arrays = _kernels("cuda.rungs").ladders_on_arrays()
+    return {name: [r._replace(function=_explained(r.function)) for r in steps] for name, steps in on_arrays.items()}
+
+
+def card_timing():
+    """What a benchmark needs of the card that the `cuda` row runs on: kernels/cuda/timing.py. BackendError without."""
+    load("cuda")
+    return _kernels("cuda.timing")
+
+
+def driver_text() -> str:
+    """The newest CUDA version that the NVIDIA driver knows, as 13.0, or why there is none."""
+    version = driver_version()
+    return version if isinstance(version, str) else readable(version)
 
 
 def trace_kernel(kernel, grid, block, *arguments) -> dict:

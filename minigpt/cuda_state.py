@@ -30,7 +30,7 @@ def cuda_state() -> bool | str:
         return version
     if version < TOOLKIT:
         return (
-            f"the NVIDIA driver is for CUDA {_readable(version)}, the kernels are compiled with {_readable(TOOLKIT)}: "
+            f"the NVIDIA driver is for CUDA {readable(version)}, the kernels are compiled with {readable(TOOLKIT)}: "
             "update the driver"
         )
     if not libnvvm_found():
@@ -68,5 +68,5 @@ def _installed(name):
     return importlib.util.find_spec(name) is not None
 
 
-def _readable(version: int) -> str:
+def readable(version: int) -> str:
     return f"{version // 1000}.{version % 1000 // 10}"

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and errors that say which file and why.
+"""Files that appear whole or not at all, errors that say which file and why, and where fetched files lie.
 
 Everything is written to a temporary file in the same folder, flushed to the disk, and moved onto its name in one
 step; a full disk or a crash leaves the file from before.
@@ -10,6 +10,7 @@ import json
 import os
 import secrets
 import stat
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -136,3 +137,17 @@ def read_tensors(path) -> dict[str, np.ndarray]:
             f"cannot read {path}: it holds numbers of a type that NumPy lacks (bfloat16, float8): {error}; "
             "save it as float32 first"
         ) from None
+
+
+def data_folder() -> Path:
+    """Where fetched files lie: $MINIGPT_DATA, else `minigpt` in the user's cache folder of the platform."""
+    if os.environ.get("MINIGPT_DATA"):
+        return Path(os.environ["MINIGPT_DATA"])
+    if sys.platform == "win32":
+        local = os.environ.get("LOCALAPPDATA")
+        return (Path(local) if local else Path.home() / "AppData" / "Local") / "minigpt"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Caches" / "minigpt"
+    xdg = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification has relative paths ignored.
+    return (Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache") / "minigpt"

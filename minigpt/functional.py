@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from . import ops
-from .backend import current_row
+from .backend import row_of
 from .errors import ArgumentError
 from .observe import OBSERVERS
 from .operators import match
@@ -26,7 +26,11 @@ def _tensor(x) -> Tensor:
 
 def _bool_array(mask):
     """The mask's array, copied: backward needs it as it is now."""
-    return None if mask is None else current_row().copy(_tensor(mask).data)
+    if mask is None:
+        return None
+    data = mask.data if isinstance(mask, Tensor) else mask
+    row = row_of(data)
+    return np.array(data) if row is None else row.copy(data)
 
 
 # --- layers ---------------------------------------------------------------------------------------------

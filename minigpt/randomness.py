@@ -18,6 +18,17 @@ def as_generator(rng) -> np.random.Generator:
     raise ArgumentError(f"rng is a numpy.random.Generator, a non-negative int seed or None, got {rng!r}")
 
 
+class Undrawn(np.random.Generator):
+    """A generator for models that are about to be filled from a file: `nn` leaves their weights unwritten.
+
+    Drawing 124 million numbers only to replace them takes seconds, and writing them takes their memory a second time;
+    an array that nobody has written to takes none. Whatever else is drawn from it (dropout) is random as usual.
+    """
+
+    def __init__(self, seed: int = 0):
+        super().__init__(np.random.PCG64(seed))
+
+
 class dropout_keys:
     """Inside the block, dropout masks follow from (seed, step, which dropout call, which example) alone.
 

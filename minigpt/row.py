@@ -31,7 +31,7 @@ class Row:
     copy: Function
     assign: Function
     add_into: Function
-    scale_into: Function
+    fetch: Function
 
     # elementwise
     add: Function
@@ -117,9 +117,13 @@ class Row:
     int8_linear_forward: Function
     int8_embedding_forward: Function
 
-    # optimizer: in place
+    # clipping, optimizer: in place but for clip_scale
+    clip_scale: Function
+    scale_all: Function
     adam_step: Function
+    adam_steps: Function
     sgd_step: Function
+    sgd_steps: Function
 
     def __repr__(self):
         return f"<row {self.name!r} of the kernel table>"

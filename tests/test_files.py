@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import minigpt as mg
-from minigpt.files import FileGroup, read_json, read_tensors
+from minigpt.files import FileGroup, data_folder, read_json, read_tensors
 
 
 def content(folder):
@@ -293,3 +293,32 @@ def test_unreadable_tensors(tmp_path, data):
     with pytest.raises(mg.CheckpointError) as caught:
         read_tensors(path)
     assert str(path) in str(caught.value)
+
+
+# ---- where fetched files lie
+
+
+def test_default_folder(monkeypatch, tmp_path):
+    # ntpath has its own idea of absolute paths, so only this platform's own names are compared.
+    home = tmp_path / "home"
+    monkeypatch.setattr(Path, "home", classmethod(lambda cls: home))
+    for name in ("MINIGPT_DATA", "XDG_CACHE_HOME", "LOCALAPPDATA"):
+        monkeypatch.delenv(name, raising=False)
+
+    monkeypatch.setattr(sys, "platform", "linux")
+    assert data_folder() == home / ".cache" / "minigpt"
+    monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
+    assert data_folder() == home / ".cache" / "minigpt"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert data_folder() == tmp_path / "xdg" / "minigpt"
+
+    monkeypatch.setattr(sys, "platform", "darwin")
+    assert data_folder() == home / "Library" / "Caches" / "minigpt"
+
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert data_folder() == home / "AppData" / "Local" / "minigpt"
+    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
+    assert data_folder() == tmp_path / "local" / "minigpt"
+
+    monkeypatch.setenv("MINIGPT_DATA", str(tmp_path / "mine"))
+    assert data_folder() == tmp_path / "mine"

@@ -50,3 +50,12 @@ def adam_step(p, grad, m, v, step, lr, beta1, beta2, eps, weight_decay, decouple
     adam_v2(copies[0].reshape(-1), grad, copies[1].reshape(-1), copies[2].reshape(-1), *settings)
     for array, moved in zip((p, m, v), copies, strict=True):
         array[...] = moved
+
+
+def adam_steps(moves, scale=1.0):
+    """adam_step(*move) for each of `moves`, its gradient multiplied by scale first. Nothing happens if scale is 0."""
+    for p, grad, *rest in moves:
+        if scale not in (0, 1):
+            np.multiply(grad, scale, out=grad)
+        if scale != 0:
+            adam_step(p, grad, *rest)

@@ -45,5 +45,5 @@ def squared_norm(x):
 
 
 def squared_norms(arrays):
-    """squared_norm of each; on a card they come back together."""
+    """squared_norm of each, as clip_scale takes them."""
     return [squared_norm(x) for x in arrays]

@@ -3,6 +3,7 @@
 from . import (
     activation,
     attention,
+    clipping,
     cross_entropy,
     device,
     dropout,
@@ -18,5 +19,5 @@ from . import (
     softmax,
 )
 
-MODULES = (activation, attention, cross_entropy, device, dropout, elementwise, embedding, indexing, layernorm,
+MODULES = (activation, attention, clipping, cross_entropy, device, dropout, elementwise, embedding, indexing, layernorm,
            matmul, optimizer, power, reduce, shape, softmax)  # fmt: skip

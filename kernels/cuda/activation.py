@@ -115,16 +115,20 @@ def gelu_slope(dy, x):
 @rung("gelu_forward", 1, "the formula, element by element, with tanh")
 @kernel(threads=THREADS)
 def gelu_v1(x: Floats, y: Floats, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         v = x[i]
         y[i] = HALF * v * (ONE + tanh_of(C * (v + A * v * v * v)))
+        i += step
 
 
 @rung("gelu_forward", 2, "tanh and the rest of the formula by one exp and one division")
 @kernel(threads=THREADS)
 def gelu_v2(x: Floats, y: Floats, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         y[i] = gelu_of(x[i])
+        i += step
 
 
 gelu_v3 = rung("gelu_forward", 3, "128 bits an access: four times as many bytes under way")(map_one(gelu_of, "gelu_v3"))
@@ -133,18 +137,22 @@ gelu_v3 = rung("gelu_forward", 3, "128 bits an access: four times as many bytes 
 @rung("gelu_backward", 1, "the formula, element by element, with tanh")
 @kernel(threads=THREADS)
 def gelu_backward_v1(dy: Floats, x: Floats, dx: Floats, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         v = x[i]
         t = tanh_of(C * (v + A * v * v * v))
         du = C * (ONE + A3 * v * v)
         dx[i] = dy[i] * (HALF * (ONE + t) + HALF * v * (ONE - t * t) * du)
+        i += step
 
 
 @rung("gelu_backward", 2, "tanh and the rest of the formula by one exp and one division")
 @kernel(threads=THREADS)
 def gelu_backward_v2(dy: Floats, x: Floats, dx: Floats, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         dx[i] = gelu_slope(dy[i], x[i])
+        i += step
 
 
 gelu_backward_v3 = rung("gelu_backward", 3, "128 bits an access: four times as many bytes under way")(

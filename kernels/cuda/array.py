@@ -38,6 +38,11 @@ class DeviceArray:
         return self.size * self.dtype.itemsize
 
     @property
+    def address(self) -> int:
+        """Where its first element lies in the card's memory, for kernels that find arrays in a table."""
+        return self.lease.block.address + self.offset * self.dtype.itemsize
+
+    @property
     def whole(self):
         """All of the memory that it lies in, flat, as kernels take it: what the offset and the strides count in."""
         return self.lease.block.view(np.dtype(np.uint8) if self.dtype == bool else self.dtype)
@@ -129,21 +134,23 @@ def _strided_copy(Array, name):
         y: Array, y0: Int, ys0: Int, ys1: Int, ys2: Int, ys3: Int, ys4: Int, ys5: Int,
         n1: Count, n2: Count, n3: Count, n4: Count, n5: Count, n: Count,
     ):  # fmt: skip
-        for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+        i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+        while i < n:
             rest = i  # number of the element, taken apart from the last axis on
-            i5 = rest % n5
+            i5 = np.int32(rest % n5)
             rest = rest // n5
-            i4 = rest % n4
+            i4 = np.int32(rest % n4)
             rest = rest // n4
-            i3 = rest % n3
+            i3 = np.int32(rest % n3)
             rest = rest // n3
-            i2 = rest % n2
+            i2 = np.int32(rest % n2)
             rest = rest // n2
-            i1 = rest % n1
-            i0 = rest // n1
+            i1 = np.int32(rest % n1)
+            i0 = np.int32(rest // n1)
             source = x0 + i0 * xs0 + i1 * xs1 + i2 * xs2 + i3 * xs3 + i4 * xs4 + i5 * xs5
             target = y0 + i0 * ys0 + i1 * ys1 + i2 * ys2 + i3 * ys3 + i4 * ys4 + i5 * ys5
             y[target] = x[source]
+            i += step
 
     strided_copy.name = name
     return strided_copy

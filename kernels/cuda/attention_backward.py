@@ -120,9 +120,11 @@ def attention_dq(D, QUERIES, KEYS, DOWN, ACROSS, has_mask, has_dropout):
         H: Int, Tq: Int, Tk: Int, width: Int, causal: Flag, scale: Float,
         mask: Bytes, m0: Count, mb: Count, mh: Count, mi: Count, mj: Count, counter: Key, threshold: Key, factor: Float,
     ):  # fmt: skip
-        tile_q, tile_dy = cuda.shared.array(q_size, np.float32), cuda.shared.array(q_size, np.float32)
-        tile_k, tile_v = cuda.shared.array(k_size, np.float32), cuda.shared.array(k_size, np.float32)
-        w = cuda.shared.array(w_size, np.float32)
+        tile_q = cuda.shared.array(q_size, np.float32, alignment=16)
+        tile_dy = cuda.shared.array(q_size, np.float32, alignment=16)
+        tile_k = cuda.shared.array(k_size, np.float32, alignment=16)
+        tile_v = cuda.shared.array(k_size, np.float32, alignment=16)
+        w = cuda.shared.array(w_size, np.float32, alignment=16)
         s, ds = cuda.local.array(scores, np.float32), cuda.local.array(scores, np.float32)
         out = cuda.local.array(outputs, np.float32)
         down, across = cuda.threadIdx.x // ACROSS, cuda.threadIdx.x % ACROSS
@@ -200,9 +202,11 @@ def attention_dkdv(D, KEYS, QUERIES, DOWN, ACROSS, has_mask, has_dropout):
         H: Int, Tq: Int, Tk: Int, width: Int, causal: Flag, scale: Float,
         mask: Bytes, m0: Count, mb: Count, mh: Count, mi: Count, mj: Count, counter: Key, threshold: Key, factor: Float,
     ):  # fmt: skip
-        tile_k, tile_v = cuda.shared.array(k_size, np.float32), cuda.shared.array(k_size, np.float32)
-        tile_q, tile_dy = cuda.shared.array(q_size, np.float32), cuda.shared.array(q_size, np.float32)
-        w = cuda.shared.array(w_size, np.float32)
+        tile_k = cuda.shared.array(k_size, np.float32, alignment=16)
+        tile_v = cuda.shared.array(k_size, np.float32, alignment=16)
+        tile_q = cuda.shared.array(q_size, np.float32, alignment=16)
+        tile_dy = cuda.shared.array(q_size, np.float32, alignment=16)
+        w = cuda.shared.array(w_size, np.float32, alignment=16)
         s, ds = cuda.local.array(scores, np.float32), cuda.local.array(scores, np.float32)
         keep = cuda.local.array(scores, np.float32)
         out_k, out_v = cuda.local.array(outputs, np.float32), cuda.local.array(outputs, np.float32)

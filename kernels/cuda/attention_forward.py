@@ -68,7 +68,8 @@ def attention_by_threads(D, QUERIES, KEYS):
         q: Floats, k: Floats, v: Floats, causal: Flag, scale: Float, y: Floats, lse: Floats, Tq: Int, Tk: Int
     ):  # fmt: skip
         """As rung 1; the grid is (tiles of queries, heads)."""
-        tile_k, tile_v = cuda.shared.array(size, np.float32), cuda.shared.array(size, np.float32)
+        tile_k = cuda.shared.array(size, np.float32, alignment=16)
+        tile_v = cuda.shared.array(size, np.float32, alignment=16)
         query, out = cuda.local.array(D, np.float32), cuda.local.array(D, np.float32)
         t, head = cuda.threadIdx.x, cuda.blockIdx.y
         i0 = cuda.blockIdx.x * QUERIES
@@ -150,8 +151,10 @@ def attention_by_patches(D, QUERIES, KEYS, DOWN, ACROSS, has_mask, has_dropout):
         mask: Bytes, m0: Count, mb: Count, mh: Count, mi: Count, mj: Count, counter: Key, threshold: Key, factor: Float,
     ):  # fmt: skip
         """Head h of example b begins at q0 + b * qb + h * qh, its next query qt further on; likewise k, v, y, mask."""
-        tile_q, tile_k = cuda.shared.array(q_size, np.float32), cuda.shared.array(k_size, np.float32)
-        tile_v, w = cuda.shared.array(k_size, np.float32), cuda.shared.array(w_size, np.float32)
+        tile_q = cuda.shared.array(q_size, np.float32, alignment=16)
+        tile_k = cuda.shared.array(k_size, np.float32, alignment=16)
+        tile_v = cuda.shared.array(k_size, np.float32, alignment=16)
+        w = cuda.shared.array(w_size, np.float32, alignment=16)
         s, out = cuda.local.array(scores, np.float32), cuda.local.array(outputs, np.float32)
         m, total = cuda.local.array(R, np.float32), cuda.local.array(R, np.float32)
         down, across = cuda.threadIdx.x // ACROSS, cuda.threadIdx.x % ACROSS

@@ -3,7 +3,8 @@
 import numpy as np
 
 from .array import DeviceArray, broadcast_view, contiguous, copied, copy_into, empty, is_contiguous, view_of
-from .machine import POOL, Bytes, Count, Float, Floats, Ids, blocks, copy_in, copy_out, cuda, kernel
+from .errors import DeviceError
+from .machine import POOL, Bytes, Count, Float, Floats, Ids, blocks, copy_in, copy_out, cuda, floats_at, kernel
 
 
 def is_array(x):
@@ -72,8 +73,10 @@ def copy(x):
 
 @kernel(threads=256)
 def fill_floats(y: Floats, value: Float, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         y[i] = value
+        i += step
 
 
 def zeros(shape, dtype):
@@ -93,14 +96,18 @@ def full(shape, value, dtype):
 
 @kernel(threads=256)
 def ids_to_floats(x: Ids, y: Floats, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         y[i] = x[i]
+        i += step
 
 
 @kernel(threads=256)
 def bytes_to_floats(x: Bytes, y: Floats, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         y[i] = x[i]
+        i += step
 
 
 _TO_FLOATS = {"int64": ids_to_floats, "bool": bytes_to_floats, "uint8": bytes_to_floats}
@@ -134,8 +141,10 @@ def assign(out, key, value):
 
 @kernel(threads=256)
 def add_floats_into(y: Floats, x: Floats, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         y[i] += x[i]
+        i += step
 
 
 def add_into(out, x):
@@ -143,12 +152,30 @@ def add_into(out, x):
     add_floats_into(blocks(out.size, 256), 256, out.flat, contiguous(x).flat, out.size)
 
 
-@kernel(threads=256)
-def scale_floats(y: Floats, factor: Float, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-        y[i] *= factor
+# --- single numbers ---------------------------------------------------------------------------------------------
 
 
-def scale_into(out, factor):
-    """out *= factor, in place."""
-    scale_floats(blocks(out.size, 256), 256, out.flat, factor, out.size)
+def addresses(arrays):
+    """Where arrays of one float32 each lie, as an array on the card."""
+    for x in arrays:
+        if not isinstance(x, DeviceArray) or x.dtype != np.float32 or x.size != 1:
+            raise DeviceError(f"a single float32 on the card was expected, not {x!r}")
+    return from_host(np.array([x.address for x in arrays], np.int64))
+
+
+@kernel(threads=32)
+def collect(places: Ids, y: Floats, n: Count):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
+        y[i] = floats_at(places[i], 1)[0]
+        i += step
+
+
+def fetch(numbers):
+    """Arrays of one number each -> Python floats, in one copy."""
+    numbers = list(numbers)
+    if not numbers:
+        return []
+    out, places = empty((len(numbers),)), addresses(numbers)
+    collect(blocks(out.size, 32), 32, places.flat, out.flat, out.size)
+    return to_host(out).tolist()

@@ -57,15 +57,18 @@ def whole_repeated(
     a: Ids, a_inside: Count, a_length: Count, b: Ids, b_inside: Count, b_length: Count,
     operation: Count, y: Ids, n: Count,
 ):  # fmt: skip
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-        k = np.uint32(i)
-        y[i] = whole_of(operation, a[(k // a_inside) % a_length], b[(k // b_inside) % b_length])
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
+        y[i] = whole_of(operation, a[(i // a_inside) % a_length], b[(i // b_inside) % b_length])
+        i += step
 
 
 @kernel(threads=THREADS)
 def whole_number(a: Ids, a_inside: Count, a_length: Count, number: Int, operation: Count, y: Ids, n: Count):
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-        y[i] = whole_of(operation, a[(np.uint32(i) // a_inside) % a_length], np.int64(number))
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
+        y[i] = whole_of(operation, a[(i // a_inside) % a_length], np.int64(number))
+        i += step
 
 
 _WHOLE = {sum_of: 0, difference_of: 1, product_of: 2}
@@ -220,16 +223,19 @@ def _comparisons(Array, Number, name):
         a: Array, a_inside: Count, a_length: Count, b: Array, b_inside: Count, b_length: Count,
         relation: Count, y: Bytes, n: Count,
     ):  # fmt: skip
-        for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-            k = np.uint32(i)
-            y[i] = related(relation, a[(k // a_inside) % a_length], b[(k // b_inside) % b_length])
+        i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+        while i < n:
+            y[i] = related(relation, a[(i // a_inside) % a_length], b[(i // b_inside) % b_length])
+            i += step
 
     @kernel(threads=THREADS)
     def of_number(
         a: Array, a_inside: Count, a_length: Count, number: Number, relation: Count, y: Bytes, n: Count
     ):  # fmt: skip
-        for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-            y[i] = related(relation, a[(np.uint32(i) // a_inside) % a_length], number)
+        i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+        while i < n:
+            y[i] = related(relation, a[(i // a_inside) % a_length], number)
+            i += step
 
     of_arrays.name, of_number.name = f"compare_{name}", f"compare_{name}_number"
     return of_arrays, of_number
@@ -251,12 +257,13 @@ def _choice(Array, name):
         condition: Bytes, c_inside: Count, c_length: Count, a: Array, a_inside: Count, a_length: Count,
         b: Array, b_inside: Count, b_length: Count, y: Array, n: Count,
     ):  # fmt: skip
-        for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-            k = np.uint32(i)
-            if condition[(k // c_inside) % c_length]:
-                y[i] = a[(k // a_inside) % a_length]
+        i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+        while i < n:
+            if condition[(i // c_inside) % c_length]:
+                y[i] = a[(i // a_inside) % a_length]
             else:
-                y[i] = b[(k // b_inside) % b_length]
+                y[i] = b[(i // b_inside) % b_length]
+            i += step
 
     choose.name = f"where_{name}"
     return choose

@@ -30,8 +30,9 @@ def _gather(Array, name, nothing):
 
     @kernel(threads=256, registers=64)
     def gather_elements(x: Array, ids: Ids, y: Array, V: Count, M: Count, inner: Count, n: Count):
-        for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-            c, rest = np.uint32(i) % inner, np.uint32(i) // inner
+        i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+        while i < n:
+            c, rest = i % inner, i // inner
             place, outer = ids[rest % M], rest // M
             if place < 0:
                 place += V
@@ -39,6 +40,7 @@ def _gather(Array, name, nothing):
                 y[i] = x[(outer * V + np.uint32(place)) * inner + c]
             else:
                 y[i] = nothing
+            i += step
 
     gather_elements.name = name
     return gather_elements

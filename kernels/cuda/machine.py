@@ -4,10 +4,16 @@ A kernel is written once, for one thread, on flat arrays:
 
     @kernel(threads=256)
     def scale(x: Floats, factor: Float, y: Floats, n: Count):
-        for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+        i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+        while i < n:
             y[i] = x[i] * factor
+            i += step
 
     scale(blocks(n, 256), 256, x, 2.0, y, n)
+
+A loop counts in unsigned numbers of 32 bits, since `range` over the grid counts in 64 and divides to find out how often
+it goes round: 308 instructions to fill an array, where this form takes 25. Mixed with signed numbers unsigned ones may
+become float64, at which a card is slow; the tests that compile the kernels find it.
 
 The annotations are what it is compiled for, and what it is compiled for in the tests without a card. Kernels are
 compiled when they are first launched. A kernel with tile sizes is made by a function that takes them (see matmul.py).
@@ -31,14 +37,18 @@ SIMULATED = os.environ.get("MINIGPT_CUDA_SIMULATOR") == "1"
 DEBUG = os.environ.get("MINIGPT_CUDA_DEBUG") == "1"
 
 if SIMULATED:
+    from . import simulated_time as clock
     from . import simulator as card
 else:
     from . import numba_cuda as card  # type: ignore[no-redef]
 
+    clock = card
+
 cuda = card.cuda
-load4, store4 = card.load4, card.store4
+load4, store4, floats_at = card.load4, card.store4, card.floats_at
 device_function = card.device_function
 copy_out, synchronize, free_bytes, card_name = card.copy_out, card.synchronize, card.free_bytes, card.card_name
+Stopwatch, copy_within, l2_bytes = clock.Stopwatch, clock.copy_within, clock.l2_bytes
 
 
 class Kind(NamedTuple):
@@ -73,8 +83,9 @@ KERNELS: list[Kernel] = []  # all that were made, for the tests that compile the
 class Kernel:
     """A function for one thread, with the most threads a block may have; called with grid, block and arguments."""
 
-    def __init__(self, function, threads: int, registers: int, resident: int | None = None):
+    def __init__(self, function, threads: int, registers: int, resident: int | None, exact: bool):
         self.function, self.threads, self.registers, self.resident = function, threads, registers, resident
+        self.exact = exact
         self.name = function.__name__
         self.kinds: dict[str, Kind] = {name: p.annotation for name, p in inspect.signature(function).parameters.items()}
         self._built: Any = None
@@ -96,8 +107,10 @@ class Kernel:
         if DEBUG:
             try:
                 synchronize()
-            except Exception as error:
-                raise DeviceError(f"kernel {self.name}, grid {grid}, block {block}: {error}") from error
+            except DeviceError as error:
+                raise DeviceError(
+                    f"kernel {self.name}, grid {grid}, block {block}: {error.__cause__ or error}"
+                ) from error
 
     def _check(self, block, arguments):
         """What a compiled kernel would refuse, or worse, would not."""
@@ -108,12 +121,13 @@ class Kernel:
                 raise TypeError(f"kernel {self.name}: {name} must be a flat array of {kind.dtype}, got {a!r}")
 
 
-def kernel(threads: int, registers: int = 128, resident: int | None = None):
+def kernel(threads: int, registers: int = 128, resident: int | None = None, exact: bool = False):
     """Make a Kernel. threads: the most a block may have; registers: the most a thread may use, which tests check.
 
     resident: how many blocks shall find registers in a multiprocessor at once; the compiler chooses if it is not told.
+    exact: the compiler may not take for granted that there is no NaN and no Inf, nor reckon in another order.
     """
-    return lambda function: Kernel(function, threads, registers, resident)
+    return lambda function: Kernel(function, threads, registers, resident, exact)
 
 
 def _three(size) -> tuple[int, int, int]:
@@ -165,6 +179,7 @@ class Block:
     def __init__(self, nbytes: int):
         self.nbytes = nbytes
         self.bytes = card.allocate(nbytes)
+        self.address = card.address_of(self.bytes)
         self._views: dict[np.dtype, Any] = {}
 
     def view(self, dtype):
@@ -188,4 +203,35 @@ class Lease:
 
 
 POOL = Pool()
-copy_in = card.copy_in
+
+
+class Staging:
+    """The way to the card for what a step brings along: ids, and tables of addresses.
+
+    From ordinary memory, the driver has the host wait until the card has done all before it and the copy. Page-locked
+    memory the card reads by itself. So an array is first copied into a piece of that, and the piece is not written
+    again before the card has read it.
+    """
+
+    LARGEST = 1 << 22  # bytes; more, such as weights, comes once and may wait
+    PIECES = 8  # of a size; so many copies may be under way
+
+    def __init__(self):
+        self._pieces: dict[int, list] = {}  # size -> pieces, the one that was sent longest ago first
+
+    def copy_in(self, target, host: np.ndarray) -> None:
+        """Host array -> memory of the card, both flat and of one type. The host array may change at once."""
+        if host.nbytes > self.LARGEST:
+            return card.copy_in(target, host)
+        size = max(4096, 1 << (host.nbytes - 1).bit_length())
+        pieces = self._pieces.setdefault(size, [])
+        if len(pieces) < self.PIECES and (not pieces or pieces[0].busy()):
+            pieces.insert(0, card.PageLocked(size))
+        piece = pieces.pop(0)
+        piece.wait()
+        pieces.append(piece)
+        piece.bytes[: host.nbytes] = host.view(np.uint8)
+        piece.send(target)
+
+
+copy_in = Staging().copy_in

@@ -19,7 +19,7 @@ from math import prod
 import numpy as np
 
 from .device import DeviceArray, broadcast_view, contiguous, copy, empty
-from .fours import in_fours
+from .fours import FOUR, in_fours
 from .machine import Count, Float, Floats, blocks, cuda, kernel, load4, store4
 
 THREADS = 256
@@ -28,10 +28,13 @@ THREADS = 256
 def map_one(f, name):
     @kernel(threads=THREADS, registers=64)
     def mapped(x: Floats, y: Floats, n: Count):
-        for i in range(cuda.grid(1), n // 4, cuda.gridsize(1)):
-            x0, x1, x2, x3 = load4(x, 4 * i)
-            store4(y, 4 * i, f(x0), f(x1), f(x2), f(x3))
-        for i in range(n // 4 * 4 + cuda.grid(1), n, cuda.gridsize(1)):  # the last one to three
+        i, step = FOUR * np.uint32(cuda.grid(1)), FOUR * np.uint32(cuda.gridsize(1))
+        while i + np.uint32(3) < n:
+            x0, x1, x2, x3 = load4(x, i)
+            store4(y, i, f(x0), f(x1), f(x2), f(x3))
+            i += step
+        i = n - n % FOUR + np.uint32(cuda.grid(1))  # the last one to three
+        if i < n:
             y[i] = f(x[i])
 
     mapped.name = name
@@ -41,11 +44,14 @@ def map_one(f, name):
 def map_two(f, name):
     @kernel(threads=THREADS, registers=64)
     def mapped(a: Floats, b: Floats, y: Floats, n: Count):
-        for i in range(cuda.grid(1), n // 4, cuda.gridsize(1)):
-            a0, a1, a2, a3 = load4(a, 4 * i)
-            b0, b1, b2, b3 = load4(b, 4 * i)
-            store4(y, 4 * i, f(a0, b0), f(a1, b1), f(a2, b2), f(a3, b3))
-        for i in range(n // 4 * 4 + cuda.grid(1), n, cuda.gridsize(1)):
+        i, step = FOUR * np.uint32(cuda.grid(1)), FOUR * np.uint32(cuda.gridsize(1))
+        while i + np.uint32(3) < n:
+            a0, a1, a2, a3 = load4(a, i)
+            b0, b1, b2, b3 = load4(b, i)
+            store4(y, i, f(a0, b0), f(a1, b1), f(a2, b2), f(a3, b3))
+            i += step
+        i = n - n % FOUR + np.uint32(cuda.grid(1))  # the last one to three
+        if i < n:
             y[i] = f(a[i], b[i])
 
     mapped.name = name
@@ -55,10 +61,13 @@ def map_two(f, name):
 def map_number(f, name):
     @kernel(threads=THREADS, registers=64)
     def mapped(x: Floats, number: Float, y: Floats, n: Count):
-        for i in range(cuda.grid(1), n // 4, cuda.gridsize(1)):
-            x0, x1, x2, x3 = load4(x, 4 * i)
-            store4(y, 4 * i, f(x0, number), f(x1, number), f(x2, number), f(x3, number))
-        for i in range(n // 4 * 4 + cuda.grid(1), n, cuda.gridsize(1)):
+        i, step = FOUR * np.uint32(cuda.grid(1)), FOUR * np.uint32(cuda.gridsize(1))
+        while i + np.uint32(3) < n:
+            x0, x1, x2, x3 = load4(x, i)
+            store4(y, i, f(x0, number), f(x1, number), f(x2, number), f(x3, number))
+            i += step
+        i = n - n % FOUR + np.uint32(cuda.grid(1))  # the last one to three
+        if i < n:
             y[i] = f(x[i], number)
 
     mapped.name = name
@@ -69,9 +78,10 @@ def map_repeated(f, name):
     @kernel(threads=THREADS, registers=64)
     def mapped(a: Floats, a_inside: Count, a_length: Count, b: Floats, b_inside: Count, b_length: Count,
                y: Floats, n: Count):  # fmt: skip
-        for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-            k = np.uint32(i)  # divisions of 32 bits
-            y[i] = f(a[(k // a_inside) % a_length], b[(k // b_inside) % b_length])
+        i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+        while i < n:
+            y[i] = f(a[(i // a_inside) % a_length], b[(i // b_inside) % b_length])
+            i += step
 
     mapped.name = name
     return mapped

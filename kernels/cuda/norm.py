@@ -1,29 +1,27 @@
 """Sums of squares of arrays of any length, for the gradient norm. Formula: kernels/reference/reduce.py.
 
-A launch leaves one float32 for each block, some thousand at most, and the host adds those up in float64; the card is
-slow at float64. All arrays are launched before the host waits for any of them.
+A block leaves one float32; what the blocks left is added up by the kernel of clipping.py, so that nobody has to wait.
 
-Squares overflow for elements above 1e19 and vanish for elements below 1e-19. The host sees that from the sum: it is not
-finite, or too small for the number of elements. Then that array is scaled by its largest element and summed again.
+Squares overflow for elements above 1e19 and vanish for elements below 1e-19. So rung 4 also adds up the squares of
+2^-90 x and of 2^90 x, which costs arithmetic that the card has time for while it waits for memory (Blue 1978, "A
+portable Fortran program to find the Euclidean norm of a vector"). If the plain sum is Inf, the first of them counts, if
+it is below 1e-20, the second.
 """
 
 import math
 
 import numpy as np
 
-from .device import DeviceArray, empty, to_host
-from .elementwise import absolute
-from .errors import DeviceError
+from .array import DeviceArray, empty
+from .device import to_host, zeros
+from .fours import FOUR
 from .ladder import rung
-from .machine import Count, Float, Floats, cuda, kernel, load4
-from .maps import for_fours
-from .reductions import MAX, reduce
-from .warp import LANES, warp_sum
+from .machine import Count, Float, Floats, Ids, cuda, device_function, floats_at, kernel, load4
+from .tables import ADDRESS, LENGTH, InPlace, piece_of
+from .warp import LANES, block_sum, warp_sum
 
 THREADS, WARPS = 256, 8  # in a block
-BLOCK = 4 * 4 * THREADS  # elements for which one more block is worth its start
-BLOCKS = 1024  # most blocks of one launch
-SMALLEST = 1e-30  # of the mean square; squares below 1e-38 are lost, so above it not more than 1e-8 of the sum is
+TINY = 1e-20  # smaller sums of squares may lack squares that were below what float32 can hold
 
 
 @rung("squared_norm", 1, "each thread walks through a piece of its own, a block of threads leaves 256 sums")
@@ -43,9 +41,11 @@ def squared_norm_v1(x: Floats, factor: Float, sums: Floats, first: Count, n: Cou
 def squared_norm_v2(x: Floats, factor: Float, sums: Floats, first: Count, n: Count):
     each = cuda.shared.array(WARPS, np.float32)
     total = np.float32(0)
-    for i in range(cuda.grid(1), n, cuda.gridsize(1)):
+    i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+    while i < n:
         v = x[i] * factor
         total += v * v
+        i += step
     total = warp_sum(total)
     if cuda.threadIdx.x % LANES == 0:
         each[cuda.threadIdx.x // LANES] = total
@@ -62,11 +62,14 @@ def squared_norm_v2(x: Floats, factor: Float, sums: Floats, first: Count, n: Cou
 def squared_norm_v3(x: Floats, factor: Float, sums: Floats, first: Count, n: Count):
     each = cuda.shared.array(WARPS, np.float32)
     t0, t1, t2, t3 = np.float32(0), np.float32(0), np.float32(0), np.float32(0)
-    for i in range(cuda.grid(1), n // 4, cuda.gridsize(1)):
-        x0, x1, x2, x3 = load4(x, 4 * i)
+    i, step = FOUR * np.uint32(cuda.grid(1)), FOUR * np.uint32(cuda.gridsize(1))
+    while i + np.uint32(3) < n:
+        x0, x1, x2, x3 = load4(x, i)
         x0, x1, x2, x3 = x0 * factor, x1 * factor, x2 * factor, x3 * factor
         t0, t1, t2, t3 = t0 + x0 * x0, t1 + x1 * x1, t2 + x2 * x2, t3 + x3 * x3
-    for i in range(n // 4 * 4 + cuda.grid(1), n, cuda.gridsize(1)):  # the last one to three
+        i += step
+    i = n - n % FOUR + np.uint32(cuda.grid(1))  # the last one to three
+    if i < n:
         v = x[i] * factor
         t0 += v * v
     total = warp_sum((t0 + t1) + (t2 + t3))
@@ -80,33 +83,59 @@ def squared_norm_v3(x: Floats, factor: Float, sums: Floats, first: Count, n: Cou
         sums[first + cuda.blockIdx.x] = total
 
 
-def sums_of_squares(arrays) -> list[float]:
-    """The sum of squares of each array, as Python floats; one copy to the host for all of them."""
-    for x in arrays:
-        if not isinstance(x, DeviceArray) or x.dtype != np.float32:
-            raise DeviceError(f"squared_norm is there for float32 arrays on the card, not for {x!r}")
-    arrays = [for_fours(x) for x in arrays]
-    totals = _launch(arrays, [1.0] * len(arrays)) if arrays else []
-    for i, (x, total) in enumerate(zip(arrays, totals, strict=True)):
-        if not SMALLEST * x.size < total < math.inf and x.size:
-            totals[i] = _scaled(x)
-    return totals
+# --- many arrays ------------------------------------------------------------------------------------------------
+
+SMALLER, LARGER = np.float32(2.0**-90), np.float32(2.0**90)
 
 
-def _launch(arrays, factors) -> list[float]:
-    grids = [max(1, min(-(-x.size // BLOCK), BLOCKS)) for x in arrays]
-    firsts = [sum(grids[:i]) for i in range(len(grids))]
-    sums = empty((sum(grids),))
-    for x, factor, grid, first in zip(arrays, factors, grids, firsts, strict=True):
-        squared_norm_v3(grid, THREADS, x.flat, factor, sums.flat, first, x.size)
-    host = to_host(sums).astype(np.float64)
-    return [float(part.sum()) for part in np.split(host, firsts[1:])]
+@rung("squared_norm", 4, "all arrays in one launch, found in a table; three sums, so that no range is lost")
+@kernel(threads=THREADS, exact=True)  # else the compiler may put x * x * (2^-90 * 2^-90) together, which is 0
+def squared_norm_v4(table: Ids, sums: Floats, arrays: Count, pieces: Count):
+    """sums (3, pieces): for each block the sum of x^2, of (2^-90 x)^2 and of (2^90 x)^2."""
+    each = cuda.shared.array(WARPS, np.float32)
+    block, thread = np.uint32(cuda.blockIdx.x), np.uint32(cuda.threadIdx.x)
+    row, start, end = piece_of(block, table, np.uint32(ADDRESS + 1), arrays)
+    x = floats_at(table[row + np.uint32(ADDRESS)], table[row + np.uint32(LENGTH)])
+    plain, small, large = np.float32(0), np.float32(0), np.float32(0)
+    i = start + FOUR * thread
+    while i + np.uint32(3) < end:
+        four = load4(x, i)
+        plain, small, large = add_squares(plain, small, large, four[0], four[1])
+        plain, small, large = add_squares(plain, small, large, four[2], four[3])
+        i += np.uint32(4 * THREADS)
+    i = end - end % FOUR + thread  # the last one to three
+    if i < end:
+        plain, small, large = add_squares(plain, small, large, x[i], np.float32(0))
+    plain = block_sum(plain, each)
+    small = block_sum(small, each)
+    large = block_sum(large, each)
+    if thread == 0:
+        sums[block] = plain
+        sums[pieces + block] = small
+        sums[np.uint32(2) * pieces + block] = large
 
 
-def _scaled(x) -> float:
-    """The sum of squares of an array whose squares leave the range of float32. NaN and Inf stay what they are."""
-    largest = float(to_host(reduce(MAX, absolute(x), tuple(range(x.ndim)), False)))
-    if largest == 0 or not math.isfinite(largest):
-        return largest
-    power = max(-126, min(126, -math.frexp(largest)[1]))  # x * 2^power is below 1, and nothing is rounded by it
-    return _launch([x], [2.0**power])[0] * 4.0**-power
+@device_function
+def add_squares(plain, small, large, a, b):
+    plain += a * a + b * b
+    small += (a * SMALLER) * (a * SMALLER) + (b * SMALLER) * (b * SMALLER)
+    large += (a * LARGER) * (a * LARGER) + (b * LARGER) * (b * LARGER)
+    return plain, small, large
+
+
+def sums_of_squares(arrays) -> DeviceArray:
+    """(3, pieces) on the card: what squared_norm_v4 leaves of each piece. With no arrays, one piece of zeros."""
+    with InPlace([[x] for x in arrays], changed=0) as table:
+        if not table.blocks:
+            return zeros((3, 1), np.float32)
+        sums = empty((3, table.blocks))
+        squared_norm_v4(table.blocks, THREADS, table.rows.flat, sums.flat, table.arrays, table.blocks)
+    return sums
+
+
+def squared_norm(x) -> float:
+    """The sum of squares of one array as a Python float, for which the host waits."""
+    plain, small, large = to_host(sums_of_squares([x])).astype(np.float64).sum(axis=1)
+    if not math.isfinite(plain):
+        return float(small) * 2.0**180
+    return float(plain if plain > TINY else large * 2.0**-180)

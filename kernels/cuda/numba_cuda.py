@@ -11,6 +11,7 @@ import numpy as np
 from llvmlite import ir
 from numba import cuda, types
 from numba.cuda import cgutils  # type: ignore[attr-defined]
+from numba.cuda.cudadrv.driver import CudaAPIError
 from numba.cuda.extending import intrinsic
 
 from .errors import DeviceError
@@ -33,7 +34,7 @@ def numba_type(kind):
 def options(kernel) -> dict:
     """Compile options of a kernel."""
     bounds = (kernel.threads, kernel.resident) if kernel.resident else kernel.threads
-    return {"fastmath": True, "launch_bounds": bounds}
+    return {"fastmath": not kernel.exact, "launch_bounds": bounds}
 
 
 def build(kernel):
@@ -49,7 +50,18 @@ def launch(dispatcher, grid, block, arguments, names=()):
     configured = _CONFIGURED.get(key)
     if configured is None:
         configured = _CONFIGURED[key] = dispatcher[grid, block]
-    configured(*arguments)
+    try:
+        configured(*arguments)
+    except CudaAPIError as error:
+        raise fault(error) from error
+
+
+def fault(error) -> DeviceError:
+    """What the driver reports, which may be of any launch before. That one is named if every launch is waited for."""
+    return DeviceError(
+        f"the card reports {error}. A kernel that was launched some time ago may have caused it: run the program again "
+        "with MINIGPT_CUDA_DEBUG=1 in the environment, which waits for every kernel and names the one that fails"
+    )
 
 
 def device_function(function):
@@ -57,9 +69,10 @@ def device_function(function):
     return cuda.jit(device=True, fastmath=True)(function)
 
 
-# --- 128-bit access -------------------------------------------------------------------------------------------
+# --- access by 128 bits, and by address -------------------------------------------------------------------------
 
-_FOUR = ir.VectorType(ir.FloatType(), 4)
+_FLOAT = ir.FloatType()
+_FOUR = ir.VectorType(_FLOAT, 4)
 
 
 def _pointer(context, builder, array_type, array, index_type, index):
@@ -98,9 +111,36 @@ def store4(typingctx, x, i, a, b, c, d):
     return types.void(x, i, a, b, c, d), generate
 
 
+_GLOBAL = 1  # number of the address space that the card's memory is, to the compiler
+
+
+@intrinsic
+def floats_at(typingctx, address, n):
+    """The n float32 from an address on, as an array that kernels use like any other."""
+    array_type = types.Array(types.float32, 1, "C")
+
+    def generate(context, builder, signature, args):
+        address, n = (
+            context.cast(builder, value, kind, types.intp) for value, kind in zip(args, signature.args, strict=True)
+        )
+        array = context.make_array(array_type)(context, builder)
+        place = builder.inttoptr(address, ir.PointerType(_FLOAT, _GLOBAL))
+        context.populate_array(
+            array,
+            data=builder.addrspacecast(place, ir.PointerType(_FLOAT)),
+            shape=cgutils.pack_array(builder, [n]),
+            strides=cgutils.pack_array(builder, [context.get_constant(types.intp, 4)]),
+            itemsize=context.get_constant(types.intp, 4),
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    return array_type(address, n), generate
+
+
 # --- tensor cores; what each lane brings is told in matmul_tensor_cores.py -------------------------------------
 
-_WORD, _FLOAT = ir.IntType(32), ir.FloatType()
+_WORD = ir.IntType(32)
 
 
 def _words(builder, values):
@@ -145,9 +185,9 @@ def allocate(nbytes: int):
     """Memory of the card, as bytes. Raises DeviceError if there is not enough."""
     try:
         return cuda.device_array(nbytes, np.uint8)
-    except cuda.cudadrv.driver.CudaAPIError as error:
+    except CudaAPIError as error:
         if "OUT_OF_MEMORY" not in str(error):
-            raise
+            raise fault(error) from error
         raise DeviceError(
             f"out of memory on the card: {nbytes / 1e6:.0f} MB asked for, {free_bytes() / 1e6:.0f} MB free. "
             "A smaller batch_size (with accumulate), a shorter block_size or a smaller model needs less"
@@ -161,12 +201,45 @@ def copy_in(target, host: np.ndarray) -> None:
 
 def copy_out(source) -> np.ndarray:
     """Memory of the card -> a new flat host array; waits for the card."""
-    return source.copy_to_host()
+    try:
+        return source.copy_to_host()
+    except CudaAPIError as error:
+        raise fault(error) from error
+
+
+def address_of(array) -> int:
+    """Where an array begins in the card's memory, for floats_at."""
+    return array.device_ctypes_pointer.value or 0
+
+
+class PageLocked:
+    """Memory of the host that the system may not move, so that the card reads it by itself while the host goes on."""
+
+    def __init__(self, nbytes: int):
+        self.bytes = cuda.pinned_array(nbytes, np.uint8)
+        self._read = cuda.event(timing=False)
+
+    def send(self, target) -> None:
+        """Tell the card to copy the first bytes into a flat array of its own, and do not wait."""
+        nbytes = target.size * target.dtype.itemsize
+        target.copy_to_device(self.bytes[:nbytes].view(target.dtype), stream=cuda.default_stream())
+        self._read.record()
+
+    def busy(self) -> bool:
+        """Whether the card may still have to read what was sent last."""
+        return not self._read.query()
+
+    def wait(self) -> None:
+        """Until it has been read."""
+        self._read.synchronize()
 
 
 def synchronize() -> None:
     """Wait until the card has done all it was told."""
-    cuda.synchronize()
+    try:
+        cuda.synchronize()
+    except CudaAPIError as error:
+        raise fault(error) from error
 
 
 def free_bytes() -> int:
@@ -177,3 +250,34 @@ def free_bytes() -> int:
 def card_name() -> str:
     name = cuda.get_current_device().name
     return name.decode() if isinstance(name, bytes) else name
+
+
+# --- time -------------------------------------------------------------------------------------------------------
+
+
+class Stopwatch:
+    """Seconds of the card's own time between two places in what it is told; the host need not wait in between."""
+
+    def __init__(self):
+        self._start, self._stop = cuda.event(timing=True), cuda.event(timing=True)
+
+    def start(self) -> None:
+        self._start.record()
+
+    def stop(self) -> None:
+        self._stop.record()
+
+    def seconds(self) -> float:
+        """Waits until the card has come to `stop`."""
+        self._stop.synchronize()
+        return self._start.elapsed_time(self._stop) / 1000
+
+
+def copy_within(target, source) -> None:
+    """From memory of the card to memory of the card, both flat, of one type and length."""
+    target.copy_to_device(source)
+
+
+def l2_bytes() -> int:
+    """The cache that all multiprocessors share."""
+    return int(cuda.get_current_device().L2_CACHE_SIZE)

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from . import norm
 from .elementwise import compare, divide, multiply, subtract
 from .errors import DeviceError
-from .norm import sums_of_squares
 from .operands import floats
 from .reductions import MAX, SUM, reduce
 
@@ -51,9 +51,9 @@ def _ways(ways, name, x):
 
 
 def squared_norm(x):
-    return sums_of_squares([x])[0]
+    return norm.squared_norm(x)
 
 
 def squared_norms(arrays):
-    """squared_norm of each array, with one wait for the card for all of them."""
-    return sums_of_squares(arrays)
+    """Of all arrays together, as clip_scale takes them; they stay on the card."""
+    return norm.sums_of_squares(arrays)

@@ -69,13 +69,15 @@ def reduction(name, Array, Result, number, join, start):
     @kernel(threads=256, registers=64)
     def columns(x: Array, y: Result, K: Count, inner: Count, parts: Count, part: Count, n: Count):
         """y[o, p, c] = x[o, p * part … (p + 1) * part, c], n of them."""
-        for i in range(cuda.grid(1), n, cuda.gridsize(1)):
-            c, rest = np.uint32(i) % inner, np.uint32(i) // inner
+        i, step = np.uint32(cuda.grid(1)), np.uint32(cuda.gridsize(1))
+        while i < n:
+            c, rest = i % inner, i // inner
             first, outer = (rest % parts) * part, rest // parts
             value = start
             for k in range(first, min(first + part, K)):
                 value = join(value, x[(outer * K + k) * inner + c])
             y[i] = value
+            i += step
 
     rows.name, columns.name = f"{name}_rows", f"{name}_columns"
     return Reduction(rows, columns, np.dtype(number))

@@ -4,6 +4,8 @@ lanes 0 … 31 hold one number each; in five rounds each adds that of the lane w
 16, 8, 4, 2, 1 apart. Then all hold the sum of all.
 """
 
+import numpy as np
+
 from .machine import cuda, device_function
 
 LANES = 32
@@ -27,4 +29,19 @@ def warp_max(value):
     value = max(value, cuda.shfl_xor_sync(ALL, value, 4))
     value = max(value, cuda.shfl_xor_sync(ALL, value, 2))
     value = max(value, cuda.shfl_xor_sync(ALL, value, 1))
+    return value
+
+
+@device_function
+def block_sum(value, each):
+    """The sum over the block, for its thread 0. each: shared, float32, a place for every warp."""
+    value = warp_sum(value)
+    if cuda.threadIdx.x % LANES == 0:
+        each[cuda.threadIdx.x // LANES] = value
+    cuda.syncthreads()
+    if cuda.threadIdx.x == 0:
+        value = np.float32(0)
+        for warp in range(cuda.blockDim.x // LANES):
+            value += each[warp]
+    cuda.syncthreads()  # `each` may be written again
     return value

@@ -3,6 +3,7 @@
 from . import (
     activation,
     attention,
+    clipping,
     cross_entropy,
     device,
     dropout,
@@ -19,4 +20,4 @@ from . import (
 )
 
 MODULES = (device, elementwise, activation, reduce, shape, matmul, softmax, attention, layernorm, embedding,
-           cross_entropy, dropout, lstm, int8, optimizer)  # fmt: skip
+           cross_entropy, dropout, lstm, int8, clipping, optimizer)  # fmt: skip

@@ -25,6 +25,16 @@ def adam_step(p, grad, m, v, step, lr, beta1, beta2, eps, weight_decay, decouple
     p -= (lr / (1 - beta1**step)) * (m / denominator)
 
 
+def adam_steps(moves, scale=1.0):
+    """adam_step(*move) for each of `moves`, its gradient multiplied by scale first. Nothing happens if scale is 0.
+
+    On a card this is one launch for all, and scale may lie there; see clip_scale.
+    """
+    for p, grad, *rest in moves:
+        if scaled(grad, scale):
+            adam_step(p, grad, *rest)
+
+
 def sgd_step(p, grad, velocity, lr, momentum, weight_decay):
     """velocity = momentum * velocity + g;  p = p - lr * velocity.  Without momentum, velocity is None."""
     if weight_decay:
@@ -34,3 +44,17 @@ def sgd_step(p, grad, velocity, lr, momentum, weight_decay):
         velocity += grad
         grad = velocity
     p -= lr * grad
+
+
+def sgd_steps(moves, scale=1.0):
+    """sgd_step(*move) for each of `moves`; scale as in adam_steps."""
+    for p, grad, *rest in moves:
+        if scaled(grad, scale):
+            sgd_step(p, grad, *rest)
+
+
+def scaled(grad, scale):
+    """grad *= scale, in place; False if scale is 0: then it is left as it was, for it is not to be used."""
+    if scale not in (0, 1):
+        np.multiply(grad, scale, out=grad)
+    return scale != 0

@@ -17,12 +17,12 @@ import numpy as np
 from ..backend import load, use
 from ..errors import ArgumentError
 from ..models import GPT, GPTConfig
-from .shapes import VOCABULARY
+from .shapes import problem
 from .sides import BenchSide, serve
 
 
 def decode_config(shape: str) -> GPTConfig:
-    return GPTConfig.named(shape, VOCABULARY[shape])
+    return GPTConfig.named(shape, problem(shape).vocabulary)
 
 
 def prompt_ids(config: GPTConfig, prompt: int) -> np.ndarray:
@@ -41,7 +41,7 @@ def token_bytes(config: GPTConfig) -> tuple[int, int]:
     return 4 * (matrices + small), matrices + 4 * (outputs + small)
 
 
-class Ours:
+class Ours(BenchSide):
     """minigpt on its cpu row, with float32 weights or int8."""
 
     def __init__(self, shape, prompt, new, threads, int8=False):
@@ -60,7 +60,7 @@ class Ours:
         self.model.generate(self.ids, self.new, temperature=0)
 
 
-class Transformers:
+class Transformers(BenchSide):
     """Hugging Face's GPT2LMHeadModel.generate, as its documentation shows it."""
 
     def __init__(self, shape, prompt, new, threads):
@@ -86,7 +86,7 @@ class Transformers:
             )  # fmt: skip
 
 
-class Memory:
+class Memory(BenchSide):
     """Only the reading: for every token as many bytes as its float32 weights, added up by as many threads."""
 
     def __init__(self, shape, prompt, new, threads):

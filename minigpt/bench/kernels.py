@@ -16,6 +16,7 @@ timed.
 
 from __future__ import annotations
 
+import importlib.util
 import statistics
 import time
 from dataclasses import dataclass
@@ -65,6 +66,15 @@ def chosen(names, known) -> set[str]:
             raise ArgumentError(f"there is no kernel {name!r}; there are {', '.join(sorted(known))}")
         found |= fitting
     return found or set(known)
+
+
+def installed_torch():
+    """The peer. Raises BackendError where it is missing."""
+    if importlib.util.find_spec("torch") is None:
+        raise BackendError("PyTorch is not installed here, so there is nothing to compare with: pip install torch")
+    import torch
+
+    return torch
 
 
 def measure_ladders(names=None, quick: bool = False) -> list[Measured]:

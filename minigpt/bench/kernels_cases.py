@@ -55,7 +55,7 @@ class Case:
     def memory(self, rung, given: dict[str, Any]) -> int:
         """Bytes of all arrays that the rung gets."""
         arrays = (given[name] for name in self.parameters(rung, given))
-        return sum(a.nbytes for a in arrays if isinstance(a, np.ndarray))
+        return sum(a.nbytes for a in arrays if getattr(a, "ndim", 0))  # on the host or on a card
 
     def parameters(self, rung, given: dict[str, Any]) -> list[str]:
         """The names of what the rung takes. Raises BackendError if one of them is not among what is given."""

@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+from ..errors import ArgumentError
 from ..models import GPTConfig
 
-BATCH = {"baby": 12, "char": 8, "gpt2": 4}
-VOCABULARY = {"baby": 65, "char": 65, "gpt2": 50257}
-CONTEXT = {"baby": 64, "char": 256, "gpt2": 64}  # gpt2: the short context of llm.c's CPU recipe
+
+class Problem(NamedTuple):
+    """What belongs to a shape of models/config.py: V, T and B of a training step."""
+
+    vocabulary: int
+    context: int
+    batch: int
 
 
-def bench_config(shape: str) -> GPTConfig:
-    return GPTConfig.named(shape, VOCABULARY[shape], block_size=CONTEXT[shape])
+PROBLEMS = {
+    "baby": Problem(65, 64, 12),
+    "char": Problem(65, 256, 8),
+    "gpt2": Problem(50257, 64, 4),  # the short context of llm.c's CPU recipe
+}
+ON_A_CARD = {
+    "baby": Problem(65, 64, 12),
+    "char": Problem(65, 256, 64),  # nanoGPT's recipe for a card
+    "gpt2": Problem(50257, 1024, 8),
+    "tiny": Problem(11, 4, 2),  # for the simulated card: to see everything run
+}
+
+
+def problem(shape: str, backend: str = "cpu") -> Problem:
+    """Raises ArgumentError for a shape that this row has no problem for."""
+    known = ON_A_CARD if backend == "cuda" else PROBLEMS
+    if shape not in known:
+        raise ArgumentError(f"the {backend!r} row has no benchmark of the shape {shape!r}; it has {', '.join(known)}")
+    return known[shape]
+
+
+def bench_config(shape: str, backend: str = "cpu") -> GPTConfig:
+    vocabulary, context, _ = problem(shape, backend)
+    if shape == "tiny":
+        return GPTConfig(vocab_size=vocabulary, block_size=context, n_layer=1, n_head=2, n_embd=8)
+    return GPTConfig.named(shape, vocabulary, block_size=context)
 
 
 def matrix_products(config: GPTConfig, batch: float) -> list[tuple[int, int, int, int, int]]:

@@ -85,14 +85,14 @@ def child(threads: int) -> None:
     from ..data import TokenData
     from ..models import GPT
     from ..training import TrainConfig, Trainer
-    from .shapes import BATCH, bench_config
+    from .shapes import bench_config, problem
 
     print("python", flush=True)
     load("cpu")
     print("row", flush=True)
     config = bench_config("baby")
     tokens = np.random.default_rng(0).integers(0, config.vocab_size, 10_000)
-    settings = TrainConfig(batch_size=BATCH["baby"], backend="cpu", workers=threads, progress=False)
+    settings = TrainConfig(batch_size=problem("baby").batch, backend="cpu", workers=threads, progress=False)
     trainer = Trainer(GPT(config, seed=0), TokenData(tokens), settings)
     print("trainer", flush=True)
     trainer.step()

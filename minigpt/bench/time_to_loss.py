@@ -82,9 +82,8 @@ def train_to(trainer: Trainer, target: float) -> dict[str, Any]:
     losses: list[float] = []  # of the steps since the last look that was due
     with Progress(trainer) as progress:
         while whole > target and trainer.step_number < trainer.config.steps:
-            start = time.perf_counter()
             losses.append(trainer.step())
-            progress.stepped(losses[-1], time.perf_counter() - start)
+            progress.stepped(losses[-1], trainer.step_number)
             last = trainer.step_number == trainer.config.steps
             due = trainer.step_number % LOOK_EVERY == 0
             if last or (due and sum(losses) / len(losses) <= target):

@@ -7,12 +7,15 @@ int8:   perplexity of a trained model with int8 weights beside that with its own
 import: time `import minigpt` beside `import numpy`, in turn.
 start:  time a fresh process up to the end of its first training step, with compiled kernels in the cache or without.
 time-to-loss: train in a fresh process until the whole validation part has a given loss; how long that took.
-kernels: time every version of every CPU kernel, with its share of this machine's roofline.
+kernels: time every version of every kernel, CPU's or card's, with its share of this machine's roofline.
+tokenizer: train byte-level BPE on Python's standard library and encode what was held out, beside Hugging Face's.
+load: load a random GPT-2 from its files in fresh processes: peak memory beside the size of the files, and seconds.
 """
 
 from __future__ import annotations
 
 from ..errors import ArgumentError
+from ..models.config import PUBLISHED
 from .common import add_action, add_backend, chosen_row, positive
 
 HELP = "measure the figures that the README states"
@@ -30,14 +33,18 @@ def add_arguments(parser):
     recipe.add_argument("--steps", type=positive, default=2000, help="training steps (default: 2000)")
     add_backend(recipe)
     text = "whole training steps beside a peer, in turn, with peak memory and the share of the matrix-product roofline"
-    train = add_action(actions, "train", text, "minigpt bench train --peer torch --shape baby")
+    example = "minigpt bench train --shape baby\n  minigpt bench train --backend cuda --shape gpt2 --peer torch-fused"
+    train = add_action(actions, "train", text, example)
+    train.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="our side's row (default: cpu)")
     train.add_argument("--peer", choices=PEERS, default="torch", help="what to compare with (default: torch)")
     train.add_argument(
-        "--shape", choices=("baby", "char", "gpt2"), default="baby", help="model and batch (default: baby)"
-    )
+        "--shape", choices=("baby", "char", "gpt2", "tiny"), default="baby",
+        help="model, context and batch (default: baby); gpt2: 4 x 64 tokens on a CPU, 8 x 1024 on a card; tiny: to see "
+        "a simulated card do it",
+    )  # fmt: skip
     train.add_argument("--rounds", type=positive, default=12, help="turns of each side (default: 12)")
     train.add_argument("--steps", type=positive, default=5, help="steps a turn (default: 5)")
-    train.add_argument("--threads", type=positive, default=2, help="threads of each side (default: 2)")
+    train.add_argument("--threads", type=positive, default=2, help="threads of each side on a CPU (default: 2)")
     text = "tokens a second of one sequence beside a peer, in turn, with the share of what memory allows"
     decode = add_action(actions, "decode", text, "minigpt bench decode --peer transformers --int8")
     decode.add_argument("--peer", choices=("transformers",), help="what to compare with (default: nothing)")
@@ -71,15 +78,36 @@ def add_arguments(parser):
     to_loss.add_argument("--target", type=float, default=1.91, help="nats per character (default: 1.91)")
     to_loss.add_argument("--seed", type=int, default=1, help="seed of weights and batches (default: 1)")
     to_loss.add_argument("--threads", type=positive, default=2, help="threads that train (default: 2)")
-    text = "every rung of every CPU kernel on one thread, with its share of this machine's roofline"
-    kernels = add_action(actions, "kernels", text, "minigpt bench kernels --kernel matmul gelu")
+    text = "peak memory and seconds of GPT.from_pretrained, in fresh processes"
+    loading = add_action(actions, "load", text, "minigpt bench load --runs 5")
+    loading.add_argument("--shape", choices=PUBLISHED, default="gpt2", help="size of the model (default: gpt2)")
+    loading.add_argument("--runs", type=positive, default=3, help="fresh processes (default: 3)")
+    loading.add_argument("--shard-mb", type=positive, metavar="MB", help="weights in files of at most this size")
+    text = "every rung of every kernel, with its share of this machine's roofline: on one thread, or on a CUDA card"
+    example = (
+        "minigpt bench kernels --kernel matmul gelu\n"
+        "  minigpt bench kernels --backend cuda --peer torch --write kernels/README.md"
+    )
+    kernels = add_action(actions, "kernels", text, example)
+    kernels.add_argument("--backend", choices=("cpu", "cuda"), default="cpu", help="whose kernels (default: cpu)")
     kernels.add_argument("--kernel", nargs="+", metavar="NAME", help="matmul, gelu, gelu_forward … (default: all)")
     kernels.add_argument("--quick", action="store_true", help="tiny problems, to see everything run; no figures")
     kernels.add_argument("--write", metavar="PATH", help="put the table between the markers of this file as well")
-    kernels.add_argument("--peer", choices=("torch",), help="instead: the kernels in use beside this peer's")
+    text = "the kernels in use beside this peer's; cpu: instead of the table, cuda: below it"
+    kernels.add_argument("--peer", choices=("torch",), help=text)
+    text = "training and encoding of byte-level BPE, on one thread, beside Hugging Face's tokenizers where installed"
+    tokenizer = add_action(actions, "tokenizer", text, "minigpt bench tokenizer --rounds 7")
+    tokenizer.add_argument("--vocab-size", type=positive, default=20_000, help="ids to encode with (default: 20000)")
+    tokenizer.add_argument("--rounds", type=positive, default=7, help="turns of each side (default: 7)")
 
 
 def run(args) -> int:
+    if args.action == "tokenizer":
+        from ..bench.tokenizer import report as tokenizer_report
+        from ..bench.tokenizer import run_benchmark
+
+        print(tokenizer_report(*run_benchmark(args.vocab_size, args.rounds)))
+        return 0
     if args.action == "kernels":
         return run_kernels(args)
     if args.action == "decode":
@@ -107,12 +135,18 @@ def run(args) -> int:
 
         print(start_report(args.cold, start_times(args.cold, args.runs or (2 if args.cold else 5), args.threads)))
         return 0
+    if args.action == "load":
+        from ..bench.load import load_runs
+        from ..bench.load import report as load_report
+
+        print(load_report(load_runs(args.shape, args.runs, args.shard_mb and args.shard_mb * 10**6)))
+        return 0
     if args.action == "time-to-loss":
         return run_time_to_loss(args)
     if args.action == "train":
         from ..bench.train import compare, report
 
-        print(report(compare(args.shape, args.peer, args.rounds, args.steps, args.threads)))
+        print(report(compare(args.shape, args.peer, args.rounds, args.steps, args.threads, args.backend)))
         return 0
     from ..bench.recipe import run_recipe
 
@@ -133,21 +167,50 @@ def run_time_to_loss(args) -> int:
 
 
 def run_kernels(args) -> int:
-    from ..bench.kernels import measure_ladders
-    from ..bench.kernels_peer import compare, peer_report
-    from ..bench.kernels_report import marked_file, report, write_table
-
     if args.write is not None:
-        if args.kernel or args.quick or args.peer:
+        if args.kernel or args.quick or (args.peer and args.backend == "cpu"):
             raise ArgumentError("--write is for the table of all kernels: leave --kernel, --quick and --peer out")
-        marked_file(args.write)  # refused now rather than after a minute
-    if args.peer:
-        print(peer_report(compare(args.kernel, args.quick)))
-        return 0
-    table = report(measure_ladders(args.kernel, args.quick))
+        from ..bench.kernels_report import marked_file, write_table
+
+        markers = table_markers(args.backend)
+        marked_file(args.write, markers)  # refused now rather than after a minute
+    table = cuda_table(args) if args.backend == "cuda" else cpu_table(args)
     print(table)
-    if args.quick:
+    if args.quick and not (args.peer and args.backend == "cpu"):
         print("\nThese problems are tiny: the figures show the cost of a call, not the speed of a kernel.")
     if args.write is not None:
-        write_table(args.write, table)
+        write_table(args.write, table, markers)
     return 0
+
+
+def table_markers(backend: str) -> tuple[str, str]:
+    """Between which lines of kernels/README.md the table of this row stands."""
+    if backend == "cuda":
+        from ..bench.kernels_cuda_report import MARKERS
+    else:
+        from ..bench.kernels_report import MARKERS
+    return MARKERS
+
+
+def cpu_table(args) -> str:
+    from ..bench.kernels import measure_ladders
+    from ..bench.kernels_peer import compare, peer_report
+    from ..bench.kernels_report import report
+
+    if args.peer:
+        return peer_report(compare(args.kernel, args.quick))
+    return report(measure_ladders(args.kernel, args.quick))
+
+
+def cuda_table(args) -> str:
+    from ..bench.kernels_cuda import measure_cuda_ladders, torch_beside_card
+    from ..bench.kernels_cuda_report import cuda_peer_report, cuda_report
+
+    if args.peer:
+        from ..bench.kernels_cuda_peer import compare_on_card
+
+        torch_beside_card()  # refused now rather than after the table
+    parts = [cuda_report(measure_cuda_ladders(args.kernel, args.quick))]
+    if args.peer:
+        parts.append(cuda_peer_report(compare_on_card(args.kernel, args.quick)))
+    return "\n\n".join(parts)

@@ -15,10 +15,11 @@ from ..models.config import SHAPES
 from ..training.config import TrainConfig
 from ..training.memory import memory_line
 from ..training.progress import how_to_go_on
-from .common import add_dataclass_flags, check_tables, given_flags
+from .common import add_dataclass_flags, check_tables, given_flags, positive
 
 HELP = "train a GPT on text"
 EXAMPLE = "minigpt train --data my_book.txt --shape baby --steps 2000 --out runs/book"
+DATA_FLAGS = {"data": "source", "val_fraction": "val_fraction", "tokenizer": "tokenizer", "vocab_size": "vocab_size"}
 MODEL_FLAGS = ("shape", "block_size", "n_layer", "n_head", "n_embd", "dropout")
 
 
@@ -27,6 +28,13 @@ def add_arguments(parser):
         "--data", metavar="NAME|PATH", help="python, a fetched corpus, a text file or folder (default: python)"
     )
     parser.add_argument("--val-fraction", type=float, help="last part of the text that only validates (default: 0.1)")
+    parser.add_argument(
+        "--tokenizer",
+        choices=("char", "word", "bpe"),
+        help="char: a token per character; word: one per word; bpe: as GPT-2 (default: char)",
+    )
+    text = "ids of --tokenizer bpe, from 256 (default: 1024), or of word (default: all words that occur twice)"
+    parser.add_argument("--vocab-size", type=positive, help=text)
     parser.add_argument("--config", type=Path, metavar="TOML", help="file with tables [data], [model], [train]")
     parser.add_argument("--resume", type=Path, metavar="FOLDER", help="go on with the run saved in this folder")
     model = parser.add_argument_group("model")
@@ -45,8 +53,8 @@ def run(args) -> int:
 
     if args.resume:
         others = given_flags(args, TrainConfig)
-        model_flags = any(getattr(args, name) is not None for name in MODEL_FLAGS)
-        if others or args.data or args.config or args.val_fraction is not None or model_flags:
+        more = any(getattr(args, name) is not None for name in ("config", *DATA_FLAGS, *MODEL_FLAGS))
+        if others or more:
             print("note: --resume goes on with the saved settings; other flags are ignored", file=sys.stderr)
         trainer = Trainer.resume(args.resume)
         print(f"going on after step {trainer.step_number} of {trainer.config.steps}", file=sys.stderr)
@@ -68,17 +76,22 @@ def run(args) -> int:
 
 def new_trainer(args):
     """A Trainer from the file and the flags."""
-    from ..data import load_corpus, tokenize_and_split
+    from ..data import load_corpus, tokenize_and_split, train_tokenizer
     from ..models import GPT, GPTConfig
-    from ..tokenizers import CharTokenizer
     from ..training import Trainer
     from ..training.config import read_toml, toml_table
 
     file = read_toml(args.config) if args.config else {}
     check_tables(file, ("data", "model", "train"), args.config)
-    flags = {"source": args.data, "val_fraction": args.val_fraction}
-    data = {"source": "python", "val_fraction": 0.1, **toml_table(file, "data", args.config), **_given(flags)}
-    _refuse_unknown(data, ("source", "val_fraction"), "[data]")
+    data = {
+        "source": "python",
+        "val_fraction": 0.1,
+        "tokenizer": "char",
+        "vocab_size": None,
+        **toml_table(file, "data", args.config),
+        **_given({name: getattr(args, flag) for flag, name in DATA_FLAGS.items()}),
+    }
+    _refuse_unknown(data, DATA_FLAGS.values(), "[data]")
     model = {
         "shape": "baby",
         **toml_table(file, "model", args.config),
@@ -92,16 +105,24 @@ def new_trainer(args):
     if not isinstance(data["source"], str):
         raise ConfigError(f"[data] source must be a name or a path, got {data['source']!r}")
     corpus = load_corpus(data["source"])
-    tokenizer = CharTokenizer.train(corpus.text)
+    progress = None if config.progress else False
+    tokenizer = train_tokenizer(data["tokenizer"], corpus.text, data["vocab_size"], data["val_fraction"], progress)
     seed = model.pop("seed", config.seed)
     gpt = GPT(GPTConfig.named(model.pop("shape"), tokenizer.vocab_size, **model), seed=seed)
     gpt.tokenizer = tokenizer
     tokens = tokenize_and_split(corpus.text, tokenizer, gpt.config.block_size, data["val_fraction"])
-    print(
-        f"{corpus.name}: {len(corpus.text):,} characters, {tokenizer.vocab_size} distinct; {corpus.source}",
-        file=sys.stderr,
-    )
+    print(_corpus_line(corpus, tokenizer, tokens), file=sys.stderr)
     return Trainer(gpt, tokens, config)
+
+
+def _corpus_line(corpus, tokenizer, tokens) -> str:
+    """Size and vocabulary; where a token is not a character, how many characters it has (losses are per token)."""
+    n_tokens = len(tokens.train_ids) + len(tokens.val_ids)
+    if n_tokens == len(corpus.text):
+        vocabulary = f"{tokenizer.vocab_size} distinct"
+    else:
+        vocabulary = f"vocabulary of {tokenizer.vocab_size}, {len(corpus.text) / n_tokens:.2f} characters per token"
+    return f"{corpus.name}: {len(corpus.text):,} characters, {vocabulary}; {corpus.source}"
 
 
 def _given(values: dict) -> dict:

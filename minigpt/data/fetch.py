@@ -1,7 +1,8 @@
-"""Downloads of a few known corpora: resumable, checked, and into the user's cache folder.
+"""Downloads of a few known files: resumable, checked, and into the user's cache folder.
 
 Nothing is fetched unless `fetch` is called (`minigpt data fetch NAME`). Data goes to `FILE.part`; only when
-size and SHA-256 are right does it take its final name, so a file under that name is always whole.
+size and SHA-256 are right does it take its final name, so a file under that name is always whole. Corpora are
+listed here, published models in `published.py`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import http.client
 import os
-import sys
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -17,18 +17,22 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ArgumentError, DataError
+from ..files import data_folder
 
 CHUNK = 64 * 1024  # bytes read at a time
 
 
 @dataclass(frozen=True)
 class Download:
-    """One known file. `size_bytes` may be None where it is not known; the SHA-256 never is."""
+    """One known file. `size_bytes` and `sha256` are None where no public source states them.
+
+    A file without a SHA-256 counts as right if it came whole; it is not resumed, since two halves could not be checked.
+    """
 
     name: str
     url: str
     size_bytes: int | None
-    sha256: str
+    sha256: str | None
     file: str
     licence: str
 
@@ -65,8 +69,13 @@ def fetch(
     in seconds without any data. `progress` draws a bar in bytes on standard error.
     Raises: DataError (unknown name, no network, HTTP error, time-out, other bytes than expected, disk full).
     """
-    download = find_download(name)
-    folder = data_folder() if folder is None else Path(folder)
+    return fetch_file(find_download(name), data_folder() if folder is None else Path(folder), url, progress, timeout)
+
+
+def fetch_file(
+    download: Download, folder: Path, url: str | None = None, progress: bool = True, timeout: float = 30.0
+) -> Path:
+    """`fetch` for any Download."""
     target, part = folder / download.file, folder / (download.file + ".part")
     url = download.url if url is None else url
     if urllib.parse.urlsplit(url).scheme not in ("http", "https"):
@@ -75,6 +84,8 @@ def fetch(
         if _is_right(target, download):
             return target
         folder.mkdir(parents=True, exist_ok=True)
+        if download.sha256 is None:
+            part.unlink(missing_ok=True)
         resumed = part.exists()
         _complete(part, download, url, progress, timeout)
         if resumed and not _is_right(part, download):
@@ -115,20 +126,6 @@ def fetched_file(name: str, folder: str | os.PathLike | None = None) -> Path:
             f"{target} is not the file {name}, its SHA-256 differs: get it again with `minigpt data fetch {name}`"
         )
     return target
-
-
-def data_folder() -> Path:
-    """Where fetched files lie: $MINIGPT_DATA, else `minigpt` in the user's cache folder of the platform."""
-    if os.environ.get("MINIGPT_DATA"):
-        return Path(os.environ["MINIGPT_DATA"])
-    if sys.platform == "win32":
-        local = os.environ.get("LOCALAPPDATA")
-        return (Path(local) if local else Path.home() / "AppData" / "Local") / "minigpt"
-    if sys.platform == "darwin":
-        return Path.home() / "Library" / "Caches" / "minigpt"
-    xdg = os.environ.get("XDG_CACHE_HOME", "")
-    # The XDG specification has relative paths ignored.
-    return (Path(xdg) if os.path.isabs(xdg) else Path.home() / ".cache") / "minigpt"
 
 
 def _complete(part: Path, download: Download, url: str, progress: bool, timeout: float) -> None:
@@ -227,7 +224,7 @@ def _is_right(path: Path, download: Download) -> bool:
         return False
     if download.size_bytes is not None and path.stat().st_size != download.size_bytes:
         return False  # no need to read it
-    return _sha256(path) == download.sha256
+    return download.sha256 is None or _sha256(path) == download.sha256
 
 
 def _sha256(path: Path) -> str:
@@ -242,8 +239,10 @@ def _advice(download: Download, url: str, target: Path, part: Path, reason: str)
     """The whole message: what failed, what was kept, and the way without this function."""
     kept = part.stat().st_size if part.exists() else 0
     again = f"{kept} bytes are kept, run it again to resume" if kept else "run it again later"
-    size = f"{download.size_bytes} bytes, " if download.size_bytes is not None else ""
+    facts = [] if download.size_bytes is None else [f"{download.size_bytes} bytes"]
+    facts += [] if download.sha256 is None else [f"SHA-256 {download.sha256}"]
+    which = f" ({', '.join(facts)})" if facts else ""
     return (
         f"cannot fetch {download.name} from {url}: {reason}. What to do: {again}; or get the file any other "
-        f"way ({size}SHA-256 {download.sha256}) and put it at {target}"
+        f"way{which} and put it at {target}"
     )

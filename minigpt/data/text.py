@@ -7,6 +7,7 @@ every platform.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import DataError
@@ -25,6 +26,25 @@ def read_text(path: str | os.PathLike) -> str:
     if not text.strip():
         raise DataError(f"{path} holds no text ({path.stat().st_size} bytes): wanted a UTF-8 text file")
     return text
+
+
+def numbered_lines(path: str | os.PathLike) -> Iterator[tuple[int, str]]:
+    """(1, first line), (2, second line) … of a UTF-8 file, each ending with "\\n"; one line in memory at a time.
+
+    Raises: the DataErrors of `read_text` but for a blank file, which has no lines to give.
+    """
+    path = Path(path)
+    number, offset = 0, 0  # lines and bytes so far
+    try:
+        with open(path, "rb") as file:
+            for data in file:
+                text = _decode(data, path, offset, number + 1)
+                for line in text.removesuffix("\n").split("\n"):  # more than one where lines end with "\r" alone
+                    number += 1
+                    yield number, line + "\n"
+                offset += len(data)
+    except OSError as error:
+        raise _unreadable(path, error) from None
 
 
 def read_folder(folder: str | os.PathLike) -> str:
@@ -59,31 +79,36 @@ def text_files(folder: Path) -> list[Path]:
 def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
-    except FileNotFoundError:
-        raise DataError(f"no file {path} (looked from the folder {Path.cwd()})") from None
-    except IsADirectoryError:
-        raise DataError(f"{path} is a folder: wanted a text file") from None
     except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror or error}") from error
+        raise _unreadable(path, error) from error
 
 
-def _decode(data: bytes, path: Path) -> str:
-    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+def _unreadable(path: Path, error: OSError) -> DataError:
+    if isinstance(error, FileNotFoundError):
+        return DataError(f"no file {path} (looked from the folder {Path.cwd()})")
+    if isinstance(error, IsADirectoryError):
+        return DataError(f"{path} is a folder: wanted a text file")
+    return DataError(f"cannot read {path}: {error.strerror or error}")
+
+
+def _decode(data: bytes, path: Path, offset: int = 0, line: int = 1) -> str:
+    """The text of a file, or of a part of it that starts at byte `offset` with line `line`."""
+    if offset == 0 and data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise DataError(f"{path} is UTF-16, wanted UTF-8. {_how_to_convert(path, 'utf-16')}")
     nul = data.find(b"\x00")
     if nul >= 0:
         raise DataError(
-            f"{path} is a binary file, not text: NUL byte at byte {nul}. Wanted plain UTF-8 text; save a "
+            f"{path} is a binary file, not text: NUL byte at byte {offset + nul}. Wanted plain UTF-8 text; save a "
             "document (PDF, Word, …) as plain text first"
         )
     try:
-        text = data.decode("utf-8-sig")  # -sig: drops a byte order mark
+        text = data.decode("utf-8-sig" if offset == 0 else "utf-8")  # -sig: drops a byte order mark
     except UnicodeDecodeError as error:
         # error.start does not count a byte order mark; error.object is what was left after it.
-        offset = error.start + len(data) - len(error.object)
-        line = data.count(b"\n", 0, offset) + 1
+        start = error.start + len(data) - len(error.object)
+        line += data.count(b"\n", 0, start)
         raise DataError(
-            f"{path} is not UTF-8: byte 0x{data[offset]:02X} at byte {offset} (line {line}). Likely an older "
+            f"{path} is not UTF-8: byte 0x{data[start]:02X} at byte {offset + start} (line {line}). Likely an older "
             f"encoding such as Latin-1 or Windows-1252. {_how_to_convert(path, 'cp1252')}"
         ) from None
     return text.replace("\r\n", "\n").replace("\r", "\n")

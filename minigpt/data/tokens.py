@@ -28,7 +28,7 @@ class TokenData:
     def __init__(self, train_ids: Any, val_ids: Any = None, block_size: int | None = None):
         self.train_ids = _checked_part("train_ids", train_ids)
         self.val_ids = None if val_ids is None else _checked_part("val_ids", val_ids)
-        self.block_size = None if block_size is None else _positive("block_size", block_size)
+        self.block_size = None if block_size is None else positive("block_size", block_size)
         # Without a block size the shortest useful window counts: one token and its target.
         for name, part in (("train_ids", self.train_ids), ("val_ids", self.val_ids)):
             if part is not None and len(part) < (self.block_size or 1) + 1:
@@ -51,7 +51,7 @@ class TokenData:
         Raises: ArgumentError (no block size, bad n or rng).
         """
         T = self._bound_block_size()
-        n = _positive("n", n)
+        n = positive("n", n)
         starts = as_generator(rng).integers(0, len(self.train_ids) - T, size=n)  # (n,)
         positions = starts[:, None] + np.arange(T + 1)  # (n, T + 1)
         windows = self.train_ids[positions].astype(np.int64)  # (n, T + 1)
@@ -68,10 +68,10 @@ class TokenData:
         if self.val_ids is None:
             raise DataError("no validation part: pass TokenData(train_ids, val_ids), see split_by_position")
         T = self._bound_block_size()
-        n = _positive("n", n)
+        n = positive("n", n)
         n_targets = len(self.val_ids) - 1
         if max_tokens is not None:
-            n_targets = min(n_targets, _positive("max_tokens", max_tokens))
+            n_targets = min(n_targets, positive("max_tokens", max_tokens))
         return self._windows_in_order(self.val_ids, T, n, n_targets)  # checked now, read later
 
     @staticmethod
@@ -95,7 +95,7 @@ class TokenData:
 
         Reads everything once, in pieces, so that a memory map larger than the memory is no problem.
         """
-        vocab_size = _positive("vocab_size", vocab_size)
+        vocab_size = positive("vocab_size", vocab_size)
         for name, part in (("train_ids", self.train_ids), ("val_ids", self.val_ids)):
             if part is not None:
                 _check_range(name, part, vocab_size)
@@ -148,7 +148,7 @@ def _check_range(name: str, part: np.ndarray, vocab_size: int, chunk: int = 1 <<
             )
 
 
-def _positive(name: str, value: Any) -> int:
+def positive(name: str, value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
         raise ArgumentError(f"{name} needs an integer of at least 1, got {value!r}")
     return int(value)

@@ -2,69 +2,97 @@
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import ArgumentError, ShapeError
-from .sampling import check_sampling, sample
+from ..errors import ArgumentError
+from .reader import Reader, id_rows
+from .sampling import Sampling, check_count, log_softmax
+
+
+class Step(NamedTuple):
+    """One token for every row that had not ended."""
+
+    rows: np.ndarray  # (A,) which rows; row p * n + j is the j-th sample of prompt p
+    ids: np.ndarray  # (A,) int64, the tokens chosen
+    logits: np.ndarray  # (A, V) the model's
+    scores: np.ndarray  # (A, V) after repetition penalty and min_new_tokens; temperature and filters come after
+
+    def log_probabilities(self) -> np.ndarray:
+        """Of the tokens chosen, by the model itself, before temperature, filters and penalties; (A,) nats."""
+        return log_softmax(self.logits)[np.arange(len(self.ids)), self.ids]
+
+
+def decode(reader: Reader, max_new_tokens, sampling: Sampling, rng, *, n=1, eos_id=None, ended=None) -> Iterator[Step]:
+    """Continue every prompt of the reader n times; yields one Step per token, before the next is computed.
+
+    The prompts are read once, whatever n. A row ends with eos_id, after max_new_tokens, or when the caller sets
+    ended[row] = True in the boolean array (B * n,) that it passed; ended rows are computed no further. Every row has
+    its own random numbers: when the others end does not change what it writes.
+    Raises: ArgumentError, at once; ShapeError and NumericsError on the way
+    """
+    check_count("max_new_tokens", max_new_tokens)
+    check_count("n, the number of continuations,", n, 1)
+    sampling.check(reader.vocab_size)
+    check_end(eos_id, reader.vocab_size)
+    if sampling.min_new_tokens > max_new_tokens:
+        raise ArgumentError(
+            f"min_new_tokens {sampling.min_new_tokens} is more than max_new_tokens {max_new_tokens}: raise the second"
+        )
+    rows = np.repeat(np.arange(reader.batch), n)  # (B * n,) the prompt of each
+    ended = np.zeros(len(rows), bool) if ended is None else ended
+    return _steps(reader, max_new_tokens, sampling, rng, rows, eos_id, ended)
+
+
+def _steps(reader, max_new_tokens, sampling, rng, rows, eos_id, ended):
+    alive = np.flatnonzero(~ended)  # (A,)
+    if max_new_tokens == 0 or not alive.size:
+        return
+    logits = reader.logits()[rows[alive]]  # (A, V)
+    reader.select(rows[alive])
+    for new in range(max_new_tokens):
+        scores = sampling.scores(logits, reader, new, eos_id)  # (A, V)
+        u = rng.random(len(rows))[alive] if sampling.temperature else None
+        ids = sampling.draw(scores, u)  # (A,)
+        reader.append(ids)
+        if eos_id is not None:
+            ended[alive[ids == eos_id]] = True
+        yield Step(alive, ids, logits, scores)
+        if new == max_new_tokens - 1:
+            return
+        going_on = np.flatnonzero(~ended[alive])
+        if len(going_on) < len(alive):
+            if not going_on.size:
+                return
+            reader.select(going_on)
+            alive = alive[going_on]
+        logits = reader.logits()  # (A, V)
+
+
+def check_end(eos_id, vocab_size):
+    is_id = isinstance(eos_id, int | np.integer) and not isinstance(eos_id, bool)
+    if eos_id is not None and not (is_id and 0 <= eos_id < vocab_size):
+        raise ArgumentError(f"eos_id is a token id from 0 to {vocab_size - 1}, or None; got {eos_id!r}")
 
 
 def generate_ids(
     next_logits: Callable, new_cache: Callable | None, ids, max_new_tokens, *, block_size, vocab_size, rng,
-    temperature=1.0, top_k=None, top_p=None, eos_id=None,
+    temperature=1.0, top_k=None, top_p=None, eos_id=None, repetition_penalty=1.0, min_new_tokens=0,
 ) -> np.ndarray:  # fmt: skip
     """Prompt ids (B, T) -> prompt and continuation (B, T + new), int64.
 
-    next_logits(ids (B, t), cache) -> logits (B, V) of the token after them; new_cache(B) makes an empty cache.
-    With a cache only the newest token is read, until block_size is reached; from then on the last block_size tokens
-    are read anew each time. A row that reached eos_id is filled up with it; the loop ends when all rows have.
+    next_logits, new_cache, block_size: see Reader. A row that reached eos_id is filled up with it; the loop ends when
+    all rows have.
     """
     ids = id_rows("generate", ids)
-    if not isinstance(max_new_tokens, int | np.integer) or max_new_tokens < 0:
-        raise ArgumentError(f"max_new_tokens is an integer from 0 up, got {max_new_tokens!r}")
-    check_sampling(vocab_size, temperature, top_k, top_p)
-    if eos_id is not None and (not isinstance(eos_id, int | np.integer) or not 0 <= eos_id < vocab_size):
-        raise ArgumentError(f"eos_id is a token id from 0 to {vocab_size - 1}, or None; got {eos_id!r}")
+    reader = Reader(next_logits, new_cache, ids, block_size=block_size, vocab_size=vocab_size)
+    sampling = Sampling(temperature, top_k, top_p, repetition_penalty, min_new_tokens)
+    steps = decode(reader, max_new_tokens, sampling, rng, eos_id=eos_id)
     B, T = ids.shape
-    out = np.empty((B, T + max_new_tokens), np.int64)
+    out = np.full((B, T + max_new_tokens), 0 if eos_id is None else eos_id, np.int64)
     out[:, :T] = ids
-    ended = np.zeros(B, dtype=bool)
-    cache = new_cache(B) if new_cache else None
-    read = 0  # tokens that the cache holds
-    past_block = False
-    for end in range(T, T + max_new_tokens):
-        if end > block_size and not past_block:
-            past_block, cache = True, None
-            _say_window(T, block_size)
-        window = out[:, read if cache else max(0, end - block_size) : end]
-        logits = next_logits(window, cache)  # (B, V)
-        read = end
-        chosen = sample(logits, rng, temperature, top_k, top_p)  # (B,)
-        if eos_id is not None:
-            chosen = np.where(ended, eos_id, chosen)
-            ended |= chosen == eos_id
-        out[:, end] = chosen
-        if eos_id is not None and ended.all():
-            out[:, end + 1 :] = eos_id
-            break
+    for column, step in enumerate(steps, start=T):
+        out[step.rows, column] = step.ids
     return out
-
-
-def id_rows(name: str, ids) -> np.ndarray:
-    """ids as an array (B, T) with T at least 1, or a ShapeError that says how to make one."""
-    try:
-        ids = np.asarray(ids)
-        shown = f"{ids.dtype} {ids.shape}"
-    except ValueError:
-        raise ShapeError(f"{name}: ids must be integers (B, T); these rows have different lengths") from None
-    if ids.ndim != 2 or ids.shape[1] == 0 or ids.dtype.kind not in "iu":
-        hint = "; for one sequence: ids[None]" if ids.ndim == 1 else ""
-        raise ShapeError(f"{name}: ids must be integers (B, T) with T at least 1, got {shown}{hint}")
-    return ids
-
-
-def _say_window(T, block_size):
-    what = f"the prompt has {T} tokens" if T > block_size else "the text has grown past the context"
-    warnings.warn(f"{what}; the model sees the last {block_size} tokens (its block_size) from here on", stacklevel=4)

@@ -1,5 +1,13 @@
-"""From text to text: generation with a model and its tokenizer."""
+"""From text to text: generation with a model and its tokenizer.
 
-from .text import generate
+generate, stream    continuations of a prompt, whole or piece by piece
+Completion          the same in the shape of a completions answer
+next_tokens         the likeliest next tokens
+microscope          what the sampling filters did to each token's candidates
+"""
 
-__all__ = ["generate"]
+from .completion import Completion
+from .sampling import microscope
+from .text import generate, next_tokens, stream
+
+__all__ = ["Completion", "generate", "microscope", "next_tokens", "stream"]

@@ -46,11 +46,18 @@ class GPTConfig:
             )
 
     @classmethod
-    def named(cls, name: str, vocab_size: int, **changes) -> GPTConfig:
-        """One of SHAPES with a vocabulary size; `changes` replace single numbers."""
+    def named(cls, name: str, vocab_size: int | None = None, **changes) -> GPTConfig:
+        """One of SHAPES; `changes` replace single numbers. The sizes of GPT-2 and GPT-3 bring their vocabulary size."""
         if not isinstance(name, str) or name not in SHAPES:
             raise ConfigError(f"there is no shape {name!r}; there are {', '.join(SHAPES)}")
-        return cls.from_dict({"vocab_size": vocab_size, **SHAPES[name], **changes})
+        given = {} if vocab_size is None else {"vocab_size": vocab_size}
+        values = {**SHAPES[name], **given, **changes}
+        if "vocab_size" not in values:
+            raise ConfigError(
+                f"the shape {name!r} has no vocabulary of its own: "
+                f"GPTConfig.named({name!r}, vocab_size=tokenizer.vocab_size)"
+            )
+        return cls.from_dict(values)
 
     @classmethod
     def from_dict(cls, values: dict) -> GPTConfig:
@@ -66,10 +73,40 @@ class GPTConfig:
     def to_dict(self) -> dict:
         return asdict(self)
 
+    def n_parameters(self) -> int:
+        """Learnable numbers of GPT(self), from the shapes alone: V C + T C + L (12 C^2 + 13 C) + 2 C with biases."""
+        V, T, C, L = self.vocab_size, self.block_size, self.n_embd, self.n_layer
+        norm = C + (C if self.bias else 0)
+        # c_attn (C, 3C), c_proj (C, C), c_fc (C, 4C), c_proj (4C, C), each with one bias per output
+        block = 2 * norm + 12 * C * C + (9 * C if self.bias else 0)
+        return V * C + T * C + L * block + norm
 
-# The first is nanoGPT's CPU recipe, the second its shakespeare_char, the third GPT-2's smallest.
-SHAPES: dict[str, dict] = {
-    "baby": {"n_layer": 4, "n_head": 4, "n_embd": 128, "block_size": 64},
-    "char": {"n_layer": 6, "n_head": 6, "n_embd": 384, "block_size": 256},
-    "gpt2": {"n_layer": 12, "n_head": 12, "n_embd": 768, "block_size": 1024},
+
+def _shape(n_layer: int, n_head: int, n_embd: int, block_size: int, **vocab_size: int) -> dict[str, int]:
+    return {"n_layer": n_layer, "n_head": n_head, "n_embd": n_embd, "block_size": block_size, **vocab_size}
+
+
+_V = 50257  # 256 bytes, 50,000 merges and <|endoftext|>: GPT-2's byte-level BPE, which GPT-3 uses too
+
+# The first is nanoGPT's CPU recipe, the second its shakespeare_char. GPT-2: Radford et al. 2019, table 2, with the
+# heads of the published files. GPT-3: Brown et al. 2020, table 2.1, with a context of 2048. Two rows of that table
+# contradict themselves; here a head keeps the 128 channels it has there, so gpt3-xl has 16 heads (not 24) and gpt3-13b
+# 5120 channels (not 5140). GPT-3's attention is sparse in every other layer, ours dense in all.
+SHAPES: dict[str, dict[str, int]] = {
+    "baby": _shape(4, 4, 128, 64),
+    "char": _shape(6, 6, 384, 256),
+    "gpt2": _shape(12, 12, 768, 1024, vocab_size=_V),
+    "gpt2-medium": _shape(24, 16, 1024, 1024, vocab_size=_V),
+    "gpt2-large": _shape(36, 20, 1280, 1024, vocab_size=_V),
+    "gpt2-xl": _shape(48, 25, 1600, 1024, vocab_size=_V),
+    "gpt3-small": _shape(12, 12, 768, 2048, vocab_size=_V),
+    "gpt3-medium": _shape(24, 16, 1024, 2048, vocab_size=_V),
+    "gpt3-large": _shape(24, 16, 1536, 2048, vocab_size=_V),
+    "gpt3-xl": _shape(24, 16, 2048, 2048, vocab_size=_V),
+    "gpt3-2.7b": _shape(32, 32, 2560, 2048, vocab_size=_V),
+    "gpt3-6.7b": _shape(32, 32, 4096, 2048, vocab_size=_V),
+    "gpt3-13b": _shape(40, 40, 5120, 2048, vocab_size=_V),
+    "gpt3-175b": _shape(96, 96, 12288, 2048, vocab_size=_V),
 }
+# Those whose weights are public: `minigpt data fetch NAME`, then GPT.from_pretrained(NAME).
+PUBLISHED = ("gpt2", "gpt2-medium", "gpt2-large", "gpt2-xl")

@@ -19,12 +19,16 @@ import numpy as np
 from .. import functional as F
 from ..backend import current_row, row_of
 from ..decoding.cache import KVCache
-from ..decoding.loop import generate_ids, id_rows
+from ..decoding.loop import generate_ids
+from ..decoding.reader import Reader, id_rows
 from ..errors import ArgumentError, CheckpointError, ShapeError, TokenizerError
 from ..nn import Block, Dropout, Embedding, LayerNorm, Module, ModuleList, quantized
 from ..randomness import as_generator
 from ..tensor import Tensor
+from .budget import check_memory
 from .config import GPTConfig
+
+INIT_STD = 0.02  # of all matrices and tables, as in GPT-2
 
 
 class GPT(Module):
@@ -32,6 +36,7 @@ class GPT(Module):
 
     config:  a GPTConfig
     seed:    int, Generator or None; the initial weights are drawn from it
+    Raises ConfigError, with both numbers, if the weights would not fit into this machine's memory.
     """
 
     def __init__(self, config: GPTConfig, seed=0):
@@ -39,9 +44,10 @@ class GPT(Module):
             raise ArgumentError(
                 f"GPT needs a GPTConfig, got {type(config).__name__}; from a dict: GPTConfig.from_dict(d)"
             )
+        check_memory(config)
         rng = as_generator(seed)
         V, T, C = config.vocab_size, config.block_size, config.n_embd
-        std = 0.02
+        std = INIT_STD
         proj_std = (
             std / (2 * config.n_layer) ** 0.5
         )  # each block adds to the residual twice: keep its variance in bounds
@@ -59,25 +65,35 @@ class GPT(Module):
         self.ln_f = LayerNorm(C, config.layer_norm_eps, config.bias)
         self._tokenizer = None
 
-    def forward(self, ids, targets=None, cache: KVCache | None = None, only_last=False):
+    def forward(
+        self, ids, targets=None, cache: KVCache | None = None, mask=None, positions=None, only_last=False
+    ):  # fmt: skip
         """ids (B, T) integers; targets (B, T), already shifted by one -> (logits Tensor (B, T, V), loss or None)
 
         The loss is the mean cross entropy in nats per token; targets of -100 do not count. With a cache, ids are the
-        tokens that follow those already in it. only_last: logits of the last position alone, (B, 1, V), which is all
-        that generation asks for; the head is the largest matrix of a small model.
+        tokens that follow those already in it.
+        mask: boolean, True = may attend, broadcasts to (B, H, T, Tk), beside the causal one; positions: (T,) or (B, T),
+        where each token stands, 0 … T - 1 unless given. Both serve several texts in one row (`data/packing.py`).
+        only_last: logits of the last position alone, (B, 1, V), which is all that generation asks for; the head is the
+        largest matrix of a small model.
         Raises ShapeError if ids are not (B, T) or longer than block_size, ArgumentError for ids out of range and for
         targets with only_last.
         """
         if only_last and targets is not None:
             raise ArgumentError("GPT: a loss needs the logits of all positions; leave only_last or targets out")
         ids = self._check(ids, cache)
-        start = cache.length if cache else 0
-        positions = np.arange(start, start + ids.shape[1])  # (T,)
+        T = ids.shape[1]
+        if positions is None:
+            positions = cache.positions(T) if cache else np.arange(T)  # (T,), or (B, T) after prompts of unequal length
+        elif np.shape(positions) not in ((T,), ids.shape):
+            raise ShapeError(f"GPT: positions {np.shape(positions)} must be (T,) or (B, T) as ids {ids.shape}")
+        if cache and mask is None:
+            mask = cache.mask(T)
 
         x = self.wte(ids) + self.wpe(positions)  # (B, T, C)
         x = self.drop(x)
         for i, block in enumerate(self.h):
-            x = block(x, cache=cache.layers[i] if cache else None)  # (B, T, C)
+            x = block(x, mask=mask, cache=cache.layers[i] if cache else None)  # (B, T, C)
         if only_last:
             x = x[:, -1:]  # (B, 1, C)
         x = self.ln_f(x)
@@ -87,18 +103,20 @@ class GPT(Module):
             return logits, None
         return logits, F.cross_entropy(logits, targets)
 
-    def loss_sum(self, ids, targets) -> tuple[Tensor, int]:
+    def loss_sum(self, ids, targets, mask=None, positions=None) -> tuple[Tensor, int]:
         """(sum of the losses in nats, number of tokens that count): what a trainer adds up over shards of a batch."""
-        logits, _ = self(ids)
+        logits, _ = self(ids, mask=mask, positions=positions)
         return F.cross_entropy(logits, targets, reduction="sum"), int((np.asarray(targets) != -100).sum())
 
     def generate(
-        self, ids, max_new_tokens, temperature=1.0, top_k=None, top_p=None, seed=None, use_cache=True, eos_id=None
-    ) -> np.ndarray:
+        self, ids, max_new_tokens, temperature=1.0, top_k=None, top_p=None, seed=None, use_cache=True, eos_id=None,
+        repetition_penalty=1.0, min_new_tokens=0,
+    ) -> np.ndarray:  # fmt: skip
         """Prompt ids (B, T) -> prompt and continuation (B, T + new), int64.
 
         temperature 0 takes the likeliest token; top_k keeps the k likeliest, top_p the smallest set that holds that
-        much probability. Rows that reached eos_id are filled up with it. Past block_size the last block_size tokens
+        much probability; repetition_penalty and min_new_tokens: see decoding/sampling.py. Rows that reached eos_id are
+        filled up with it. Past block_size the last block_size tokens
         are read anew for each token, since learned positions make old keys invalid; a warning says so once.
         """
         with self.evaluating():
@@ -107,25 +125,55 @@ class GPT(Module):
                     block_size=self.config.block_size, vocab_size=self.config.vocab_size,
                     temperature=temperature, top_k=top_k, top_p=top_p,
                     rng=as_generator(seed), eos_id=eos_id,
+                    repetition_penalty=repetition_penalty, min_new_tokens=min_new_tokens,
                 )  # fmt: skip
+
+    def reader(self, prompts, use_cache=True, vocab_size=None) -> Reader:
+        """Prompts (B, T), or B lists of different lengths, ready for decoding.decode and decoding.beam_search.
+
+        Use it inside `with model.evaluating():`. vocab_size: only ids below it may follow; all by default.
+        """
+        return Reader(
+            self._next_logits, self._new_cache if use_cache else None, prompts,
+            block_size=self.config.block_size, vocab_size=min(vocab_size or np.inf, self.config.vocab_size),
+        )  # fmt: skip
+
+    def resize_vocab(self, n: int, rng=None) -> GPT:
+        """Make room for n tokens, for example `tok.vocab_size` after tok.add_special_tokens; returns self.
+
+        Known tokens keep their rows bit for bit. New rows are drawn like those of a new model, from rng (int, Generator
+        or None); the mean of the old rows is a common alternative, which starts nearer to the rest. With smaller n the
+        last rows are dropped. An optimizer or Trainer made before holds the old sizes: make a new one.
+        Raises ConfigError for n below 1, ArgumentError if the model's tokenizer has more tokens.
+        """
+        from .vocabulary import resize_vocab
+
+        resize_vocab(self, n, rng, INIT_STD)
+        return self
 
     @classmethod
     def from_pretrained(cls, folder: str | Path) -> GPT:
-        """Read config.json and model.safetensors in the layout of Hugging Face's GPT-2; a tokenizer beside them too."""
+        """Read a folder in the layout of Hugging Face's GPT-2: config.json, model.safetensors or shards with an index.
+
+        A tokenizer beside them comes along. float16 and bfloat16 become float32, ready to train. "gpt2", "gpt2-medium",
+        "gpt2-large" and "gpt2-xl" stand for what `minigpt data fetch` has downloaded. Raises CheckpointError.
+        """
         from .pretrained import load_gpt
 
         return load_gpt(cls, folder)
 
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json and model.safetensors in that layout, each replaced in one piece."""
+    def save_pretrained(self, folder: str | Path, max_shard_bytes: int | None = None) -> None:
+        """Write config.json and model.safetensors in that layout, each replaced in one piece.
+
+        max_shard_bytes: larger weights go into files of at most that size, with an index. Raises CheckpointError.
+        """
         from .pretrained import save_gpt
 
         if not isinstance(self.wte, Embedding):
             raise CheckpointError(
                 "int8 weights are not saved, the files hold floats: save the float model, and quantize() after loading"
             )
-
-        save_gpt(self, folder)
+        save_gpt(self, folder, max_shard_bytes)
 
     def quantize(self) -> GPT:
         """A copy whose matrices are int8, one scale per output, and whose head is still its token table: for reading.

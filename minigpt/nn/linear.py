@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import functional as F
 from ..errors import ArgumentError
-from ..randomness import as_generator
+from ..randomness import Undrawn, as_generator
 from .module import Module, Parameter
 
 
@@ -18,8 +18,17 @@ def check_size(owner: str, **sizes):
 
 
 def normal(rng, std: float, shape) -> np.ndarray:
-    """float32 numbers from the normal distribution with mean 0."""
+    """float32 numbers from the normal distribution with mean 0; Undrawn gives an array that nobody has written to."""
+    if isinstance(rng, Undrawn):
+        return np.empty(shape, np.float32)
     return rng.standard_normal(shape, dtype=np.float32) * np.float32(std)
+
+
+def uniform(rng, bound: float, shape) -> np.ndarray:
+    """float32 numbers in ±bound, all equally likely; Undrawn gives an array that nobody has written to."""
+    if isinstance(rng, Undrawn):
+        return np.empty(shape, np.float32)
+    return rng.uniform(-bound, bound, shape).astype(np.float32)
 
 
 class Linear(Module):
@@ -33,8 +42,7 @@ class Linear(Module):
         check_size("Linear", in_features=in_features, out_features=out_features)
         rng = as_generator(rng)
         if init_std is None:
-            bound = in_features**-0.5
-            weight = rng.uniform(-bound, bound, (in_features, out_features)).astype(np.float32)
+            weight = uniform(rng, in_features**-0.5, (in_features, out_features))
         else:
             weight = normal(rng, init_std, (in_features, out_features))
         self.weight = Parameter(weight)

@@ -28,7 +28,7 @@ class Attention(Op):
     @staticmethod
     def forward(ctx, q, k, v, mask=None, causal=False, scale=None, dropout=(0.0, 0, 0)):
         check_qkv(q, k, v)
-        mask = check_mask(mask, (*q.shape[:3], k.shape[2]))
+        mask = on_row(ctx.row, check_mask(mask, (*q.shape[:3], k.shape[2])))
         ctx.settings = (mask, causal, _scale(scale, q.shape[-1]), dropout)
         y, lse = ctx.row.attention_forward(q, k, v, *ctx.settings)
         ctx.save(q, k, v, y, lse)
@@ -56,7 +56,7 @@ class AttentionQKV(Op):
                 f"attention: qkv has shape {qkv.shape}, needs (B, T, 3C) with C divisible by {n_head} heads"
             )
         B, T, C3 = qkv.shape
-        mask = check_mask(mask, (B, n_head, T, T))
+        mask = on_row(ctx.row, check_mask(mask, (B, n_head, T, T)))
         ctx.settings = (n_head, mask, causal, _scale(scale, C3 // (3 * n_head)), dropout)
         y, lse = ctx.row.attention_qkv_forward(qkv, *ctx.settings)
         ctx.save(qkv, y, lse)
@@ -86,13 +86,18 @@ class AttentionCached(Op):
         thirds = (row.slice_forward(qkv, (..., slice(i * C, (i + 1) * C))) for i in range(3))  # (B, T, C) each
         q, k, v = (row.permute(row.reshape(x, (B, T, n_head, C // n_head)), (0, 2, 1, 3)) for x in thirds)
         k, v = cache.append(k, v)  # (B, H, Tk, D)
-        mask = check_mask(mask, (B, n_head, T, k.shape[2]))
+        mask = on_row(row, check_mask(mask, (B, n_head, T, k.shape[2])))
         y, _ = row.attention_forward(q, k, v, mask, causal, _scale(scale, C // n_head))  # (B, H, T, D)
         return row.reshape(row.permute(y, (0, 2, 1, 3)), (B, T, C))  # (B, T, C)
 
 
 def _scale(scale, D):
     return 1.0 / D**0.5 if scale is None else float(scale)
+
+
+def on_row(row, mask):
+    """The mask where the row's kernels can read it; masks are often made on the host."""
+    return mask if mask is None or row.is_array(mask) else row.from_host(mask)
 
 
 def check_qkv(q, k, v):

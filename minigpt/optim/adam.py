@@ -29,14 +29,25 @@ class Adam(Optimizer):
         if not pair or not all(isinstance(beta, int | float) and 0 <= beta < 1 for beta in betas):
             raise ArgumentError(f"{type(self).__name__}: betas are two numbers in [0, 1), got {betas!r}")
 
-    def _update(self, p, state, group):
+    def _update(self, moves, scale):
         row = current_row()
-        if not state:
-            state.update(t=0, m=row.zeros(p.shape, p.dtype), v=row.zeros(p.shape, p.dtype))
-        state["t"] += 1  # counted per parameter: one that was frozen at first is corrected from its own start
-        beta1, beta2 = group["betas"]
-        row.adam_step(p.data, p.grad, state["m"], state["v"], state["t"], group["lr"], beta1, beta2, group["eps"],
-                      group["weight_decay"], self.decoupled)  # fmt: skip
+        arguments = []
+        for p, state, group in moves:
+            if not state:
+                state.update(t=0, m=row.zeros(p.shape, p.dtype), v=row.zeros(p.shape, p.dtype))
+            state["t"] += 1  # counted per parameter: one that was frozen at first is corrected from its own start
+            arguments.append(
+                (p.data, p.grad, state["m"], state["v"], state["t"], group["lr"], *group["betas"], group["eps"],
+                 group["weight_decay"], self.decoupled)
+            )  # fmt: skip
+        row.adam_steps(arguments, scale)
+
+    def undo(self, moves):
+        super().undo(moves)
+        for _, state, _ in moves:
+            state["t"] -= 1
+            if state["t"] == 0:
+                state.clear()
 
 
 class AdamW(Adam):

@@ -21,19 +21,17 @@ def clip_grad_norm_(params, max_norm) -> float:
         raise ArgumentError(f"clip_grad_norm_: max_norm must be positive, got {max_norm}")
     row = current_row()
     grads = [p.grad for p in parameter_list(params) if p.grad is not None]
-    norm = math.sqrt(math.fsum(row.squared_norms(grads)))
-    factor = clip_factor(norm, max_norm)
-    if factor < 1:
-        for g in grads:
-            row.scale_into(g, factor)
+    scale, norm = row.fetch(row.clip_scale([row.squared_norms(grads)], [], 1.0, max_norm))
+    check_norm(norm)
+    if scale < 1:
+        row.scale_all(grads, scale)
     return norm
 
 
-def clip_factor(norm, max_norm) -> float:
-    """What gradients of this norm are multiplied by. Raises NumericsError if the norm is NaN or Inf."""
+def check_norm(norm: float):
+    """Raise NumericsError if a gradient norm is NaN or Inf."""
     if not math.isfinite(norm):
         raise NumericsError(
             f"the gradient norm is {norm}: some gradient is NaN or Inf. Usual causes: too high a learning rate, "
             "log of 0, division by 0"
         )
-    return min(1.0, max_norm / (norm + 1e-6))  # the 1e-6 is PyTorch's, kept so that both agree

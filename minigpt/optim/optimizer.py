@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from functools import partial
-from typing import ClassVar
+from collections.abc import Iterable
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 
 from ..backend import current_row
 from ..errors import ArgumentError, CheckpointError
 from ..tensor import Tensor
+
+
+class Move(NamedTuple):
+    """What a step does with one parameter: its moments, and the settings of its group."""
+
+    parameter: Any
+    state: dict
+    group: dict
 
 
 class Optimizer:
@@ -78,25 +85,33 @@ class Optimizer:
 
     def step(self):
         """Move every parameter that has a gradient, in place; a graph that still needs the old values is told so."""
-        for _, update in self.updates():
-            update()
+        self.move(self.moves())
 
-    def updates(self) -> list[tuple[Tensor, Callable[[], None]]]:
-        """The same step as (parameter, call) pairs; they touch different arrays, so threads may share them out."""
+    def moves(self) -> list[Move]:
+        """Begin a step: what is to move in it. They touch different arrays, so threads may share them out."""
         self.steps += 1
         pairs = [(p, group) for group in self.groups for p in group["params"]]
         return [
-            (p, partial(self._move, p, self.state.setdefault(number, {}), group))
+            Move(p, self.state.setdefault(number, {}), group)
             for number, (p, group) in enumerate(pairs)
             if p.grad is not None
         ]
 
-    def _move(self, p, state, group):
-        self._update(p, state, group)
-        p._version.bump(f"{type(self).__name__}.step()")
+    def move(self, moves: list[Move], scale=1.0):
+        """Carry out some of a step's moves, gradients multiplied by `scale` first; 0 leaves everything as it was.
 
-    def _update(self, p, state, group):
-        raise NotImplementedError(f"{type(self).__name__} needs a method _update(p, state, group)")
+        scale: a number, or what the row's clip_scale returned
+        """
+        self._update(moves, scale)
+        for p, _, _ in moves:
+            p._version.bump(f"{type(self).__name__}.step()")
+
+    def undo(self, moves: list[Move]):
+        """Not to count a step that turned out to have moved nothing, its scale being 0."""
+        self.steps -= 1
+
+    def _update(self, moves, scale):
+        raise NotImplementedError(f"{type(self).__name__} needs a method _update(moves, scale)")
 
     def zero_grad(self):
         """Forget the gradients: `.grad` is None again."""

@@ -17,8 +17,12 @@ class SGD(Optimizer):
     def __init__(self, params, lr, momentum=0.0, weight_decay=0.0):
         super().__init__(params, lr=lr, momentum=momentum, weight_decay=weight_decay)
 
-    def _update(self, p, state, group):
+    def _update(self, moves, scale):
         row = current_row()
-        if group["momentum"] and "velocity" not in state:
-            state["velocity"] = row.zeros(p.shape, p.dtype)
-        row.sgd_step(p.data, p.grad, state.get("velocity"), group["lr"], group["momentum"], group["weight_decay"])
+        arguments = []
+        for p, state, group in moves:
+            if group["momentum"] and "velocity" not in state:
+                state["velocity"] = row.zeros(p.shape, p.dtype)
+            velocity = state.get("velocity")
+            arguments.append((p.data, p.grad, velocity, group["lr"], group["momentum"], group["weight_decay"]))
+        row.sgd_steps(arguments, scale)

@@ -34,7 +34,7 @@ class Tokenizer(ABC):
 
     @abstractmethod
     def _encode_ordinary(self, text: str, start: int, stop: int) -> list[int]:
-        """Ids of text[start:stop], which holds no special token; the rest is there for error messages."""
+        """Ids of text[start:stop], never that of a special token; the rest is there for error messages."""
 
     @abstractmethod
     def _has_piece(self, token: str) -> bool:
@@ -68,19 +68,36 @@ class Tokenizer(ABC):
     def load(cls, folder: str | os.PathLike) -> Tokenizer:
         """Read what `save` wrote. Raises TokenizerError if the file is missing or damaged."""
 
-    def encode(self, text: str) -> list[int]:
+    @classmethod
+    def file_names(cls) -> tuple[str, ...]:
+        """All files that `save` writes."""
+        return (cls.FILE,)
+
+    @classmethod
+    def found_in(cls, folder: str | os.PathLike) -> bool:
+        """Whether a folder holds a file of this kind."""
+        return any((Path(folder) / name).is_file() for name in cls.file_names())
+
+    @property
+    def _whole_tokens(self) -> dict[str, int]:
+        """name → id of what is found in the text before anything else is cut."""
+        return self.special_tokens
+
+    def encode(self, text: str, allow_special: bool = True) -> list[int]:
         """Ids of `text`; decode(encode(text)) == text for lossless tokenizers.
 
         A special token found in the text becomes its one id; of two that start at the same place the longer
-        one counts. Raises: TokenizerError (not a str, lone surrogates, pieces outside the vocabulary).
+        one counts. With allow_special=False it is ordinary text, which is the safe way for what users type.
+        Raises: TokenizerError (not a str, lone surrogates, pieces outside the vocabulary).
         """
         check_text(text, "encode")
         ids: list[int] = []
         start = 0
-        if self.special_tokens:
-            for match in special_pattern(self.special_tokens).finditer(text):
+        whole = self._whole_tokens if allow_special else {}
+        if whole:
+            for match in special_pattern(whole).finditer(text):
                 ids += self._encode_ordinary(text, start, match.start())
-                ids.append(self.special_tokens[match.group()])
+                ids.append(whole[match.group()])
                 start = match.end()
         ids += self._encode_ordinary(text, start, len(text))
         return ids

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import shlex
 import sys
+import time
+
+SHOWN_EVERY = 0.1  # seconds; as often as tqdm draws its bar
 
 
 class Progress:
@@ -26,16 +29,28 @@ class Progress:
             total=config.steps, initial=t.step_number, disable=not config.progress, unit="step", smoothing=0.1,
             dynamic_ncols=True, file=sys.stderr,
         )  # fmt: skip
+        self.restart()
         return self
 
-    def stepped(self, loss: float, seconds: float):
-        """loss in nats per token; seconds of the whole step"""
+    def restart(self):
+        """Count tokens per second from here on: what took its time before was no training."""
+        self.before = (self.trainer.step_number, time.perf_counter())  # when a loss was shown last
+
+    def due(self) -> bool:
+        """Whether it is time to show a loss again. Who runs on a card waits for it only then."""
+        return time.perf_counter() - self.before[1] >= SHOWN_EVERY
+
+    def stepped(self, loss: float, step: int):
+        """loss in nats per token; step: how many have been done"""
         t = self.trainer
+        now = (step, time.perf_counter())
+        steps, seconds = now[0] - self.before[0], now[1] - self.before[1]
+        self.before = now
         block_size = getattr(t.data, "block_size", None) or 1
         tokens = t.config.batch_size * t.config.accumulate * block_size
-        self.shown.update(loss=f"{loss:.3f}", lr=f"{t.optimizer.lr:.1e}", tok_s=f"{tokens / seconds:,.0f}")
+        self.shown.update(loss=f"{loss:.3f}", lr=f"{t.optimizer.lr:.1e}", tok_s=f"{steps * tokens / seconds:,.0f}")
         self.bar.set_postfix(self.shown, refresh=False)
-        self.bar.update(1)
+        self.bar.update(steps)
 
     def evaluated(self, loss: float):
         """loss in nats per token"""

@@ -7,20 +7,24 @@ One step, which is all of training:
         loss_sum.backward()                        gradients add up in .grad
     gradients / total count                        mean over all tokens of the step
     clip to a global norm;  AdamW at the learning rate of the schedule
+
+A graphics card works through what it is told while Python goes on. So within a step nobody asks for a number: loss and
+norm stay where they were computed, and `_wait` fetches those of all steps since the last time.
 """
 
 from __future__ import annotations
 
 import math
-import time
+from itertools import chain
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..backend import best_row, row_of, use
 from ..errors import ArgumentError, ConfigError, NumericsError
 from ..optim import AdamW, cosine_warmup
-from ..optim.clipping import clip_factor
+from ..optim.clipping import check_norm
 from ..randomness import as_generator
 from . import checkpoint
 from .config import TrainConfig
@@ -29,6 +33,16 @@ from .interrupt import StopRequest
 from .memory import peak_bytes
 from .progress import Progress
 from .workers import ThreadSettings, Workers, usable_cores
+
+
+class Ordered(NamedTuple):
+    """A step whose loss has not been looked at yet."""
+
+    losses: list[list]  # sums of losses, as arrays: for each round of accumulation those of its shards
+    norm: Any  # of the gradients
+    tokens: int  # that count
+    lr: float
+    moves: list  # of the optimizer
 
 
 class Trainer:
@@ -67,12 +81,15 @@ class Trainer:
         self.step_number = 0  # steps done
         self.data_saved_in: set[Path] = set()  # folders that hold this trainer's data already
         self.interrupted = False
+        self._ordered: list[Ordered] = []
+        self._scale: Any = 1.0  # of the last step ordered; see clip_scale
         self._loss: list[float] = []
         self._lr: list[float] = []
         self._val: list[tuple[int, float]] = []
 
     @property
     def history(self) -> dict[str, np.ndarray]:
+        self._wait()
         return {
             "loss": np.array(self._loss),
             "lr": np.array(self._lr),
@@ -81,37 +98,66 @@ class Trainer:
         }
 
     def step(self) -> float:
-        """One whole optimizer step; returns its mean training loss in nats per token.
+        """One whole optimizer step; returns its mean training loss in nats per token, for which it waits at the end.
 
         Raises NumericsError if loss or gradients are NaN or Inf; parameters are then still those before the step.
+        """
+        self._order_step()
+        self._wait()
+        return self._loss[-1]
+
+    def _order_step(self):
+        """A step without waiting for it: on a card, it may not even have begun when this returns.
+
+        If its loss or norm is NaN or Inf, its scale is 0 and nothing moves, nor in the steps after it, until `_wait`
+        finds out.
         """
         config = self.config
         if not self.model.training:
             self.model.train()
         self.workers.zero_grad()
-        total, count = 0.0, 0
-        with use(self.row), self._threads:
+        losses, count = [], 0
+        with use(self.row) as row, self._threads:
             for round_ in range(config.accumulate):
                 batch = self.data.batch(self.rng, config.batch_size)
                 first_example = round_ * config.batch_size
-                loss_sum, n = self.workers.backward(batch, config.seed, self.step_number, first_example)
-                total, count = total + loss_sum, count + n
+                sums, n = self.workers.backward(batch, config.seed, self.step_number, first_example)
+                losses.append(sums)
+                count += n
             if count == 0:
                 raise ArgumentError(f"step {self.step_number + 1}: no target of the batch counts (all are ignored)")
-            loss = total / count
-            if not np.isfinite(loss):
-                raise NumericsError(
-                    f"step {self.step_number + 1}: the loss is {loss}; a lower learning rate usually helps"
-                )
-            mean = 1.0 / count  # turns sums into means
-            factor = mean * clip_factor(mean * self.workers.norm(), config.grad_clip or math.inf)
+            self._scale, norm = row.clip_scale(
+                self.workers.squares(), list(chain(*losses)), 1.0 / count, config.grad_clip or math.inf, self._scale
+            )
             lr = cosine_warmup(self.step_number, config.warmup, config.steps, config.lr, config.min_lr)
             self.optimizer.lr = lr
-            self.workers.step(self.optimizer, factor)
+            moves = self.optimizer.moves()
+            self.workers.step(self.optimizer, moves, self._scale)
+        self._ordered.append(Ordered(losses, norm, count, lr, moves))
         self.step_number += 1
-        self._loss.append(loss)
-        self._lr.append(lr)
-        return loss
+
+    def _wait(self):
+        """Fetch loss and norm of the steps that were ordered, in one copy, and note them in the history.
+
+        Raises NumericsError at the first step whose loss or norm is NaN or Inf, and takes it and those after it back.
+        """
+        ordered, self._ordered, self._scale = self._ordered, [], 1.0
+        with use(self.row) as row:
+            numbers = iter(row.fetch([x for step in ordered for x in (*chain(*step.losses), step.norm)]))
+        for n, (losses, _, tokens, lr, _) in enumerate(ordered):
+            loss = sum(sum(next(numbers) for _ in shards) for shards in losses) / tokens
+            norm = next(numbers)
+            if not (math.isfinite(loss) and math.isfinite(norm)):
+                for step in ordered[n:]:
+                    self.optimizer.undo(step.moves)
+                self.step_number -= len(ordered) - n
+                if not math.isfinite(loss):
+                    raise NumericsError(
+                        f"step {self.step_number + 1}: the loss is {loss}; a lower learning rate usually helps"
+                    )
+                check_norm(norm)
+            self._loss.append(loss)
+            self._lr.append(lr)
 
     def evaluate(self) -> float:
         """Validation loss in nats per token, over `eval_tokens` of it or all; noted in the history."""
@@ -128,19 +174,27 @@ class Trainer:
 
         Ctrl-C finishes the step, saves if there is a folder, sets `interrupted`, and returns; a second one stops at
         once. A full disk while saving raises CheckpointError and leaves the checkpoint from before.
+
+        It waits for the card only when a loss is to be shown, or for an evaluation or a checkpoint; so a NumericsError
+        may come some steps late. Parameters, optimizer and step_number are then those before the step that failed.
         """
         config = self.config
         can_evaluate = getattr(self.data, "has_val", False)
         self.interrupted = False
         with Progress(self) as progress, StopRequest() as stop:
             while self.step_number < config.steps and not stop.requested:
-                start = time.perf_counter()
-                loss = self.step()
-                progress.stepped(loss, time.perf_counter() - start)
-                if can_evaluate and _due(self.step_number, config.eval_interval, config.steps):
+                self._order_step()
+                evaluates = can_evaluate and _due(self.step_number, config.eval_interval, config.steps)
+                saves = config.out and _due(self.step_number, config.save_interval, config.steps)
+                if evaluates or saves or progress.due() or stop.requested or self.step_number == config.steps:
+                    self._wait()
+                    progress.stepped(self._loss[-1], self.step_number)
+                if evaluates:
                     progress.evaluated(self.evaluate())
-                if config.out and _due(self.step_number, config.save_interval, config.steps):
+                if saves:
                     self.save()
+                if evaluates or saves:
+                    progress.restart()
             self.interrupted = stop.requested and self.step_number < config.steps
             if self.interrupted:
                 if config.out:

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import copy
 import importlib
-import itertools
-import math
 import os
 import sys
 import threading
@@ -119,8 +117,11 @@ class Workers:
                 raise outcome
         return [first, *(future.result() for future in others)]
 
-    def backward(self, batch: dict, seed: int, step: int, first_example: int) -> tuple[float, int]:
-        """Add the gradients of the summed loss of a batch to the model's `.grad`; returns (sum of losses, count)."""
+    def backward(self, batch: dict, seed: int, step: int, first_example: int) -> tuple[list, int]:
+        """Add the gradients of the summed loss of a batch to the model's `.grad`.
+
+        Returns (sum of losses of each worker's part, as arrays that nobody has waited for; count).
+        """
         members = [i for i, (start, stop) in enumerate(self._bounds(batch)) if stop > start]
         total = GradientSum(self.parameters[0], members)
 
@@ -129,9 +130,9 @@ class Workers:
                 loss, count = self.replicas[i].loss_sum(**part)
             for _ in backward_steps(loss, into=total.collector(i, self.parameters[i])):
                 pass  # each step is one op
-            return loss.item(), count
+            return loss.data, count
 
-        outcome = self._sum_over_shards(batch, shard)
+        outcome = self._each_shard(batch, shard)
         total.finish()
         return outcome
 
@@ -140,23 +141,24 @@ class Workers:
 
         def shard(i, part, start):
             loss, count = self.replicas[i].loss_sum(**part)
-            return loss.item(), count
+            return loss.data, count
 
         with no_grad():
-            return self._sum_over_shards(batch, shard)
+            losses, count = self._each_shard(batch, shard)
+        return sum(current_row().fetch(losses)), count
 
-    def _sum_over_shards(self, batch, shard):
+    def _each_shard(self, batch, shard):
         self._follow()
         bounds = self._bounds(batch)
 
         def task(i):
             start, stop = bounds[i]
             if start == stop:
-                return 0.0, 0
+                return None, 0
             return shard(i, {name: array[start:stop] for name, array in batch.items()}, start)
 
         losses, counts = zip(*self.each(task), strict=True)
-        return sum(losses), sum(counts)
+        return [loss for loss in losses if loss is not None], sum(counts)
 
     def _bounds(self, batch) -> list[tuple[int, int]]:
         """(start, stop) of each worker's examples."""
@@ -164,24 +166,16 @@ class Workers:
         bounds = [size * i // self.count for i in range(self.count + 1)]
         return list(pairwise(bounds))
 
-    def norm(self) -> float:
-        """The common norm of the gradients as they are."""
+    def squares(self) -> list:
+        """The squares of the gradients as they are, added up by each worker for its share, for the row's clip_scale."""
         row = current_row()
         shares = self._shares([p for p in self.parameters[0] if p.grad is not None], lambda p: p.data.size)
-        squares = self.each(lambda i: row.squared_norms([p.grad for p in shares[i]]))
-        return math.sqrt(math.fsum(itertools.chain.from_iterable(squares)))
+        return self.each(lambda i: row.squared_norms([p.grad for p in shares[i]]))
 
-    def step(self, optimizer, factor: float):
-        """Gradients times factor, then one optimizer step."""
-        row = current_row()
-        shares = self._shares(optimizer.updates(), lambda update: update[0].data.size)
-
-        def some(i):
-            for p, update in shares[i]:
-                row.scale_into(p.grad, factor)
-                update()
-
-        self.each(some)
+    def step(self, optimizer, moves: list, scale):
+        """Gradients times scale, then the optimizer's moves."""
+        shares = self._shares(moves, lambda move: move.parameter.data.size)
+        self.each(lambda i: optimizer.move(shares[i], scale))
 
     def _shares(self, items, size) -> list[list]:
         """Items for each worker, about the same sum of sizes: the largest first, each to who has least."""

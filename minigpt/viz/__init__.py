@@ -13,11 +13,13 @@ _HOME = {
     "AttentionGrid": "attention",
     "KernelThreads": "threads",
     "LossCurve": "loss",
+    "LossMask": "loss_mask",
+    "SamplingSteps": "sampling",
     "View": "base",
     "visible": "html",
 }
 
-__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "View", "visible"]
+__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "LossMask", "SamplingSteps", "View", "visible"]
 
 
 def __getattr__(name):

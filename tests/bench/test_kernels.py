@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 
 import minigpt as mg
-from minigpt.backend import ladders
+from minigpt.backend import ladders, load
 from minigpt.bench import kernels, kernels_peer
 from minigpt.bench.kernels import Figure, check, chosen, measure, measure_ladders
 from minigpt.bench.kernels_cases import EXP, Case, cases
-from minigpt.bench.kernels_report import BEGIN, END, line, marked_file, processor, report, write_table
+from minigpt.bench.kernels_cuda_report import MARKERS as CUDA_MARKERS
+from minigpt.bench.kernels_report import BEGIN, CARD, END, line, marked_file, processor, report, write_table
 from minigpt.cli import main
 from minigpt.errors import ArgumentError, BackendError
 
@@ -200,6 +201,15 @@ def test_a_line_of_the_report():
     assert line(dataclasses.replace(case, flops=0), figure).split()[2] == "-"  # nothing to compute
 
 
+def test_a_line_for_a_card():
+    """Milliseconds of the whole problem, and TFLOP/s."""
+    case = Case("k", "", "element", 10, 4e12, 8e9, (), lambda rng: {})
+    assert (
+        line(case, Figure(2, "an idea", 0.5, 0.25), CARD)
+        == "     2    500.0000       8.0      16.0          25%   an idea"
+    )
+
+
 def test_the_processor_by_its_model(tmp_path):
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text("processor\t: 0\nmodel name\t: Some CPU @ 2 GHz\n\nmodel name\t: Some CPU @ 2 GHz\n")
@@ -240,6 +250,22 @@ def test_the_table_in_the_readme_is_of_these_rungs():
     for name in NAMES:
         for rung in ladders()[name]:
             assert f"% {words(rung.idea)}" in table, f"{name} {rung.number}: {hint}"
+
+
+def test_the_cuda_table_in_the_readme_is_of_these_rungs_or_says_that_there_is_none():
+    """The rungs are read off the source: importing them needs numba-cuda."""
+    before, after = marked_file(README, CUDA_MARKERS)
+    part = README.read_text(encoding="utf-8").removeprefix(before).removesuffix(after)
+    command = "python -m minigpt bench kernels --backend cuda --peer torch --write kernels/README.md"
+    assert ("No figures have been taken on a card yet" in part) == ("rung" not in part)
+    if "rung" not in part:
+        assert command in part
+        return
+    ideas = [call for path in (README.parent / "cuda").glob("*.py") for call in re.findall(r'rung\(\s*"(\w+)", (\d+)',
+             path.read_text(encoding="utf-8"))]  # fmt: skip
+    for name, number in ideas:
+        (block,) = re.findall(rf"^{name}, .*?(?:\n\n|```)", part, re.MULTILINE | re.DOTALL)[:1]
+        assert re.search(rf"^ +{number} +[\d.]+ ", block, re.MULTILINE), f"{name} {number}: {command}"
 
 
 def test_the_readme_says_how_to_step_into_a_kernel(tmp_path):
@@ -286,7 +312,7 @@ def test_numba_switched_off_is_said():
 
 
 def test_without_pytorch_one_line_says_so(monkeypatch, capsys):
-    monkeypatch.setattr(kernels_peer.importlib.util, "find_spec", lambda name: None)
+    monkeypatch.setattr(kernels.importlib.util, "find_spec", lambda name: None)
     assert main(["bench", "kernels", "--peer", "torch", "--quick"]) == 2
     assert "PyTorch is not installed here" in capsys.readouterr().err
 
@@ -321,12 +347,12 @@ def test_pairs_by_kernel():
 def test_sides_that_differ_are_not_timed():
     import torch
 
-    x = np.float32([1, 2, 3])
+    x, both = np.float32([1, 2, 3]), kernels_peer.Both(load("cpu"), torch)
     for theirs in ([1, 2, 3.001], [1, 2, float("nan")]):
         pair = kernels_peer.Pair("some op", (), lambda: (x,), lambda theirs=theirs: (torch.tensor(theirs),))
         with pytest.raises(BackendError, match="some op: the two sides differ"):
-            kernels_peer.take_turns(pair, 1, 0.0)
-    kernels_peer.check(kernels_peer.Pair("same", (), lambda: (x,), lambda: (torch.tensor([1.0, 2, 3]),)))
+            kernels_peer.take_turns(both, pair, 1, 0.0)
+    kernels_peer.check(both, kernels_peer.Pair("same", (), lambda: (x,), lambda: (torch.tensor([1.0, 2, 3]),)))
 
 
 def test_the_ratio_is_that_of_neighbours():

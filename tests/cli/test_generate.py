@@ -7,7 +7,9 @@ import pytest
 
 import minigpt as mg
 from minigpt.cli import main
+from minigpt.cli.generate import unescaped
 from minigpt.models import GPT
+from minigpt.viz import visible
 
 TEXT = "the cat sat on the mat.\n" * 30
 MODEL = ["--block-size", "8", "--n-layer", "1", "--n-head", "2", "--n-embd", "8", "--batch-size", "2"]
@@ -100,3 +102,85 @@ def test_a_console_that_cannot_show_every_character(tmp_path, monkeypatch, capsy
         assert main(words) == 0
         narrow.flush()
         assert narrow.buffer.getvalue()
+
+
+# ---- streams, stdin, beams, log-probabilities, the microscope
+
+
+def test_stop_understands_escapes(generate):
+    out = generate("--temperature", 5, "--n", 30, "--stop", r"\n", "--seed", 3).out
+    texts = [text.split("\n", 1)[1] for text in out.split("--- ")[1:]]
+    assert len({len(text) for text in texts}) > 1  # some met a new line
+    assert all(text.count("\n") == 1 for text in texts)
+    assert [unescaped(s) for s in (r"\n", r"a\tb", r"\\n", r"\x", "n")] == ["\n", "a\tb", r"\n", r"\x", "n"]
+
+
+@pytest.mark.parametrize("n", [1, 3])
+@pytest.mark.parametrize(
+    "more", [["--seed", 1], ["--beams", 3, "--temperature", 0], ["--seed", 2, "--stop", "a"]], ids=str
+)
+def test_a_stream_prints_what_is_printed_without_it(generate, n, more):
+    plain = generate("--n", n, *more)
+    assert generate("--n", n, "--stream", *more) == plain
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_note_does_not_fall_into_the_stream(generate):
+    out, err = generate("--stream", "--max-new-tokens", 20)
+    assert "note" not in out
+    assert err.count("note: the text has grown past the context") == 1
+
+
+def test_ctrl_c_while_streaming_ends_the_line(folder, capsys, monkeypatch):
+    steps = []
+    next_logits = GPT._next_logits
+
+    def impatient(self, ids, cache):
+        steps.append(1)
+        if len(steps) == 3:
+            raise KeyboardInterrupt
+        return next_logits(self, ids, cache)
+
+    monkeypatch.setattr(GPT, "_next_logits", impatient)
+    words = ["generate", "--model", str(folder), "--prompt", "the ", "--stream", "--backend", "numpy", "--seed", "1"]
+    assert main(words) == 130
+    out, err = capsys.readouterr()
+    assert out.startswith("the ")
+    assert out.endswith("\n")
+    assert len(out) == len("the ") + 2 + 1
+    assert err.endswith("stopped\n")
+    assert "Traceback" not in err
+
+
+def test_prompt_from_stdin(generate, monkeypatch):
+    wanted = generate("--seed", 1)
+    monkeypatch.setattr(sys, "stdin", io.StringIO("the \n"))
+    assert generate("--prompt", "-", "--seed", 1) == wanted
+
+
+def test_beams_and_penalty(generate, folder):
+    (best,) = mg.generate(GPT.from_pretrained(folder), None, "the ", 4, beams=3)
+    assert generate("--beams", 3).out == f"the {best}\n"
+    settings = {"temperature": 0, "repetition_penalty": 9.0}
+    (other,) = mg.generate(GPT.from_pretrained(folder), None, "the ", 4, **settings)
+    assert generate("--temperature", 0, "--repetition-penalty", 9).out == f"the {other}\n"
+
+
+def test_logprobs(generate):
+    out, err = generate("--logprobs", 2, "--seed", 1)
+    text, *table = out.splitlines()
+    assert generate("--seed", 1).out == text + "\n"
+    assert len(table) == 4
+    for token, line in zip(text.removeprefix("the "), table, strict=True):
+        shown, logprob, _, best, *_ = line.split()
+        assert shown == visible(token)
+        assert float(logprob) <= float(best) + 0.01 <= 0.01
+    assert err.endswith("4 tokens read, 4 written\n")
+
+
+def test_microscope(generate, tmp_path):
+    path = tmp_path / "look.html"
+    out, err = generate("--microscope", path, "--seed", 1, "--top-k", 3)
+    assert out == generate("--seed", 1, "--top-k", 3).out
+    assert "top-k 3" in path.read_text(encoding="utf-8")
+    assert str(path) in err

@@ -25,8 +25,10 @@ ACTIONS = [
     ("bench", "train"),
     ("bench", "import"),
     ("bench", "kernels"),
+    ("bench", "load"),
     ("bench", "start"),
     ("bench", "time-to-loss"),
+    ("bench", "tokenizer"),
 ]
 
 

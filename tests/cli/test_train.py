@@ -9,6 +9,7 @@ import pytest
 from minigpt.cli import main
 from minigpt.data import TokenData
 from minigpt.models import GPT, GPTConfig
+from minigpt.tokenizers import BPETokenizer, load_tokenizer
 from minigpt.training import TrainConfig, Trainer
 
 TEXT = "the cat sat on the mat.\n" * 30
@@ -94,10 +95,25 @@ def test_train_generate_resume(tmp_path, text, capsys):
     assert capsys.readouterr().out == first
 
 
+def test_bpe_tokens(tmp_path, text, capsys):
+    out = tmp_path / "run"
+    train("--data", text, "--out", out, *TINY, "--steps", 3, "--tokenizer", "bpe", "--vocab-size", 265)
+    tok = load_tokenizer(out)
+    assert isinstance(tok, BPETokenizer)
+    assert tok.vocab_size == settings_of(out)[0]["vocab_size"] == 265
+    n_tokens = len(tok.encode(TEXT))
+    noted = capsys.readouterr().err
+    assert f"{len(TEXT):,} characters, vocabulary of 265, {len(TEXT) / n_tokens:.2f} characters per token;" in noted
+    assert main(["generate", "--model", str(out), "--prompt", "好", "--max-new-tokens", "2", "--backend", "numpy"]) == 0
+    assert capsys.readouterr().out.startswith("好")
+    train("--resume", out)
+
+
 def test_resume_says_that_other_flags_do_nothing(tmp_path, text, capsys):
     train("--data", text, "--out", tmp_path / "run", *TINY, "--steps", 2)
     capsys.readouterr()
-    for flags in (["--steps", "9"], ["--data", text], ["--n-embd", "16"], ["--val-fraction", "0.2"], []):
+    for flags in (["--steps", "9"], ["--data", text], ["--n-embd", "16"], ["--val-fraction", "0.2"],
+                  ["--tokenizer", "bpe"], ["--vocab-size", "300"], []):  # fmt: skip
         train("--resume", tmp_path / "run", *flags)
         assert ("other flags are ignored" in capsys.readouterr().err) == bool(flags), flags
 

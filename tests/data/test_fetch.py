@@ -10,8 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from minigpt.data import fetch as fetching
-from minigpt.data.fetch import DOWNLOADS, Download, data_folder, fetch, fetched_file
+from minigpt.data.fetch import DOWNLOADS, Download, fetch, fetched_file
 from minigpt.errors import ArgumentError, DataError
 
 CONTENT = np.random.default_rng(0).bytes(300_000)  # several chunks
@@ -316,32 +315,6 @@ def test_progress_bar_counts_bytes(server, tmp_path, capsys):
 
 
 # ---- where the files lie
-
-
-def test_default_folder(monkeypatch, tmp_path):
-    # ntpath has its own idea of absolute paths, so only this platform's own names are compared.
-    home = tmp_path / "home"
-    monkeypatch.setattr(fetching.Path, "home", classmethod(lambda cls: home))
-    for name in ("MINIGPT_DATA", "XDG_CACHE_HOME", "LOCALAPPDATA"):
-        monkeypatch.delenv(name, raising=False)
-
-    monkeypatch.setattr(fetching.sys, "platform", "linux")
-    assert data_folder() == home / ".cache" / "minigpt"
-    monkeypatch.setenv("XDG_CACHE_HOME", "relative/is/ignored")
-    assert data_folder() == home / ".cache" / "minigpt"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert data_folder() == tmp_path / "xdg" / "minigpt"
-
-    monkeypatch.setattr(fetching.sys, "platform", "darwin")
-    assert data_folder() == home / "Library" / "Caches" / "minigpt"
-
-    monkeypatch.setattr(fetching.sys, "platform", "win32")
-    assert data_folder() == home / "AppData" / "Local" / "minigpt"
-    monkeypatch.setenv("LOCALAPPDATA", str(tmp_path / "local"))
-    assert data_folder() == tmp_path / "local" / "minigpt"
-
-    monkeypatch.setenv("MINIGPT_DATA", str(tmp_path / "mine"))
-    assert data_folder() == tmp_path / "mine"
 
 
 def test_fetch_uses_the_default_folder(server, tmp_path, monkeypatch):

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from minigpt.data import tokenize_and_split
+from minigpt.data import tokenize_and_split, train_tokenizer
 from minigpt.errors import ArgumentError, DataError, TokenizerError
-from minigpt.tokenizers import CharTokenizer
+from minigpt.tokenizers import BPETokenizer, CharTokenizer
 
 TEXT = "the cat sat on the mat.\n" * 10
 
@@ -54,3 +54,30 @@ def test_bad_arguments():
     for block_size in (0, -4, 2.5):
         with pytest.raises(ArgumentError, match="block_size"):
             tokenize_and_split(TEXT, tok, block_size=block_size)
+
+
+def test_a_tokenizer_by_its_name():
+    assert train_tokenizer("char", TEXT).characters == CharTokenizer.train(TEXT).characters
+    tok = train_tokenizer("bpe", TEXT, 262)
+    assert isinstance(tok, BPETokenizer)
+    assert tok.vocab_size == 262
+    with pytest.raises(ArgumentError, match="no tokenizer 'BPE': wanted char, word, bpe"):
+        train_tokenizer("BPE", TEXT)
+    with pytest.raises(ArgumentError, match="vocab_size is for the bpe and word tokenizers"):
+        train_tokenizer("char", TEXT, 300)
+
+
+def test_merges_are_learned_from_the_training_part_only():
+    text = "ab" * 90 + "xy" * 10
+    pairs = train_tokenizer("bpe", text, 300, val_fraction=0.1).merges
+    assert pairs[0] == (b"a", b"b")
+    assert not any(b"x" in left + right for left, right in pairs)
+
+
+def test_word_vocabulary_comes_from_the_training_part():
+    """Words that occur twice in it; what only the validation part has is unknown there."""
+    tok = train_tokenizer("word", "sun and moon and sun and moon " * 30 + "star star " * 5, val_fraction=0.1)
+    assert sorted(tok.words) == ["and", "moon", "sun"]
+    assert tok.decode(tok.encode("the sun and star")) == "<unk> sun and <unk>"
+    small = train_tokenizer("word", "sun and moon and sun and moon and " * 30, vocab_size=5)
+    assert small.words == ["and"] or list(small.words) == ["and"]

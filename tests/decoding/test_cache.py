@@ -54,3 +54,46 @@ def test_what_does_not_fit(n, batch):
     with pytest.raises(mg.ShapeError, match=f"room for batch 2 and 5 tokens; {batch} rows up to token {n} do not fit"):
         cache.append(*keys(n, batch=batch))
     assert cache.length == 0
+
+
+# ---- rows
+
+
+@pytest.mark.parametrize("rows", [[0, 0, 1], [1], [1, 0], [0, 1], [1, 1]], ids=str)
+def test_select(rows):
+    """Rows are repeated, dropped and reordered, and go on from there."""
+    cache = KVCache(load("numpy"), 2, B, H, T, D, np.float32)
+    k, v = keys(3)
+    for layer in cache.layers:
+        layer.append(k, v)
+    cache.select(np.array(rows))
+    more_k, more_v = keys(1, seed=1, batch=len(rows))
+    for layer in cache.layers:
+        all_k, all_v = layer.append(more_k, more_v)
+        np.testing.assert_array_equal(all_k, np.concatenate([k[rows], more_k], axis=2))
+        np.testing.assert_array_equal(all_v, np.concatenate([v[rows], more_v], axis=2))
+    assert cache.length == 4
+    assert cache.lengths.tolist() == [4] * len(rows)
+
+
+def test_selected_rows_share_nothing():
+    cache = KVCache(load("numpy"), 1, B, H, T, D, np.float32).layers[0]
+    cache.append(*keys(2))
+    cache.select(np.array([0, 0]))
+    cache.k[0] = 7.0
+    assert not np.any(cache.k[1] == 7.0)
+
+
+def test_padding():
+    cache = KVCache(load("numpy"), 1, B, H, T, D, np.float32)
+    assert cache.mask(3) is None
+    assert cache.positions(3).tolist() == [0, 1, 2]
+    cache.pad([2, 0])
+    assert cache.positions(3).tolist() == [[0, 0, 0], [0, 1, 2]]
+    assert cache.mask(3)[:, 0, 0].tolist() == [[False, False, True], [True, True, True]]
+    cache.layers[0].append(*keys(3))
+    assert cache.positions(1).tolist() == [[1], [3]]
+    assert cache.lengths.tolist() == [1, 3]
+    cache.select(np.array([1, 0, 0]))
+    assert cache.lengths.tolist() == [3, 1, 1]
+    assert cache.mask(1).shape == (3, 1, 1, 4)

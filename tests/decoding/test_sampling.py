@@ -11,7 +11,7 @@ from hypothesis.extra import numpy as hnp
 
 import minigpt as mg
 from minigpt.decoding import filter_logits, sample
-from minigpt.decoding.sampling import check_sampling, softmax
+from minigpt.decoding.sampling import check_sampling, draw, largest, log_softmax, penalise_repetition, softmax
 
 # Rows of logits, many of them with ties: whole numbers half of the time, any moderate float otherwise.
 LOGITS = hnp.arrays(
@@ -234,3 +234,61 @@ def test_lower_temperature_is_more_certain():
     logits = np.random.default_rng(0).normal(size=(1, 20))
     peaks = [softmax(filter_logits(logits, t)).max() for t in (0.1, 0.5, 1.0, 2.0, 10.0)]
     assert all(a > b for a, b in pairwise(peaks))
+
+
+# ---- the fast draw is the filter's definition
+
+
+def draw_by_definition(logits, u, **settings):
+    p = softmax(filter_logits(logits - logits.max(-1, keepdims=True), **settings))
+    cumulative = np.cumsum(p, axis=-1)
+    return np.array([np.searchsorted(c, x * c[-1], side="right") for c, x in zip(cumulative, u, strict=True)])
+
+
+SETTINGS = [{}, {"temperature": 0.3}, {"top_k": 5}, {"top_k": 700}, {"top_p": 0.3}, {"top_p": 0.95}, {"top_p": 1.0}]
+SETTINGS += [{"temperature": 2.0, "top_k": 40, "top_p": 0.5}, {"temperature": 30.0, "top_p": 0.999}]
+
+
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("whole", [True, False])
+def test_draw_narrows_down_without_changing_anything(settings, whole):
+    """3,000 tokens, peaked and flat rows side by side; whole numbers tie at every boundary."""
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(6, 3000)) * np.array([[0.0, 0.5, 1.0, 2.0, 5.0, 20.0]]).T
+    logits = np.round(logits) if whole else logits
+    for u in rng.random((20, 6)):
+        got = draw(logits.astype(np.float32), u, **settings)
+        assert got.dtype == np.int64
+        np.testing.assert_array_equal(got, draw_by_definition(logits.astype(np.float32), u, **settings))
+
+
+@given(LOGITS, st.data())
+def test_largest(logits, data):
+    k = data.draw(st.integers(1, logits.shape[1]))
+    ids, values = largest(logits, k)
+    for row, row_ids, row_values in zip(logits, ids, values, strict=True):
+        keep = np.isfinite(row_values)
+        assert row_ids[keep].tolist() == np.flatnonzero(row >= np.sort(row)[-k]).tolist()
+        np.testing.assert_array_equal(row_values[keep], row[row_ids[keep]])
+
+
+# ---- penalties and log-probabilities
+
+
+def test_penalty_moves_every_token_down():
+    logits = np.array([[2.0, -2.0, 1.0, 0.0], [4.0, 4.0, 4.0, 4.0]])
+    before = logits.copy()
+    penalised = penalise_repetition(logits, [np.array([0, 1, 1]), np.array([3])], 2.0)
+    assert penalised.tolist() == [[1.0, -4.0, 1.0, 0.0], [4.0, 4.0, 4.0, 2.0]]
+    np.testing.assert_array_equal(logits, before)
+    below_one = penalise_repetition(logits, [np.array([0, 1]), np.array([], int)], 0.5)
+    assert below_one.tolist() == [[4.0, -1.0, 1.0, 0.0], [4.0, 4.0, 4.0, 4.0]]
+
+
+def test_penalty_passes_over_ids_that_must_not_follow():
+    assert penalise_repetition(np.ones((1, 2)), [np.array([1, 5])], 2.0).tolist() == [[1.0, 0.5]]
+
+
+def test_log_softmax():
+    logits = np.array([[0.0, 1000.0, -np.inf], [-5.0, -5.0, -5.0]], np.float32)
+    np.testing.assert_allclose(log_softmax(logits), [[-1000, 0, -np.inf], [-math.log(3)] * 3], rtol=1e-12)

@@ -5,7 +5,6 @@ import pytest
 
 import minigpt as mg
 from minigpt.errors import ArgumentError, TokenizerError
-from minigpt.generation.text import cut_at_stop
 from minigpt.models import GPT, GPTConfig
 from minigpt.tokenizers import CharTokenizer
 
@@ -102,13 +101,6 @@ def test_each_continuation_ends_at_its_own_stop(model):
     cut = mg.generate(model, None, "a", 30, n=4, seed=3, stop=["b", "cd"])
     for text, shorter in zip(whole, cut, strict=True):
         assert shorter == text[: min(i for i in (text.find("b"), text.find("cd"), 30) if i >= 0)]
-
-
-def test_cut_at_stop():
-    assert cut_at_stop("abcabc", ["c", "bc"]) == "a"
-    assert cut_at_stop("abc", []) == "abc"
-    assert cut_at_stop("", ["a"]) == ""
-    assert cut_at_stop("λόγος", ["γ"]) == "λό"
 
 
 def test_the_models_own_tokenizer_or_another(model):

@@ -301,6 +301,94 @@ def make_gpt2():
     return arrays
 
 
+def make_generate():
+    """What Transformers' generate writes with the model of gpt2.npz, in float64.
+
+    Greedy, plain and with a repetition penalty, for three prompts of different lengths at once; the four best
+    hypotheses of beam search with their scores, with and without an end token.
+    """
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    with np.load(FOLDER / "gpt2.npz") as stored:
+        sizes = json.loads(stored["config"].tobytes())["model"]
+        state = {key: stored[key] for key in stored.files if key.startswith("state/")}
+        ids = stored["ids"]  # (3, 13)
+    model = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=None, eos_token_id=None)).double().eval()
+    for name, array in state.items():
+        model.get_parameter(f"transformer.{name.removeprefix('state/')}").data = torch.tensor(array.astype("float64"))
+    model.tie_weights()
+    padding, new = (0, 3, 1), 10
+    prompts = torch.from_numpy(np.stack([np.pad(row[: 6 - p], (p, 0)) for p, row in zip(padding, ids, strict=True)]))
+    seen = torch.arange(6) >= torch.tensor(padding)[:, None]  # (3, 6)
+    arrays = {"prompts": prompts.numpy(), "padding": np.array(padding)}
+    greedy = {"do_sample": False, "max_new_tokens": new, "pad_token_id": 0}
+    for penalty in (1.0, 1.3, 0.8):
+        out = model.generate(prompts, attention_mask=seen.long(), repetition_penalty=penalty, **greedy)
+        arrays[f"greedy-{penalty}"] = out.numpy()[:, 6:]  # (3, new)
+    end = int(arrays["greedy-1.0"][0, 4])
+    arrays["end"] = np.array(end)
+    for eos in (None, end):
+        for length_penalty in (0.0, 1.0, 2.0):
+            out = model.generate(
+                prompts[:1],
+                attention_mask=torch.ones(1, 6, dtype=torch.long),
+                **{**greedy, "eos_token_id": eos, "pad_token_id": sizes["vocab_size"] - 1},
+                num_beams=4,
+                num_return_sequences=4,
+                length_penalty=length_penalty,
+                early_stopping="never",
+                return_dict_in_generate=True,
+                output_scores=True,
+            )
+            case = f"beam-{'plain' if eos is None else 'end'}-{length_penalty}"
+            arrays[f"{case}/ids"] = out.sequences.numpy()[:, 6:]  # (4, new or fewer), padded with V - 1
+            arrays[f"{case}/scores"] = out.sequences_scores.double().numpy()  # (4,)
+    return arrays
+
+
+# name: sizes, settings of save_pretrained, torch's dtype of the file, and whether it is written without the head
+FOLDERS = {
+    "single": ({"vocab_size": 61, "n_positions": 12, "n_embd": 16, "n_layer": 2, "n_head": 2}, {}, "float32", False),
+    "sharded": (
+        {"vocab_size": 50, "n_positions": 20, "n_embd": 24, "n_layer": 3, "n_head": 3, "layer_norm_epsilon": 1e-3},
+        {"max_shard_size": "30KB"}, "float32", False,
+    ),
+    "no_prefix": ({"vocab_size": 33, "n_positions": 9, "n_embd": 20, "n_layer": 1, "n_head": 5}, {}, "float32", True),
+    "float16": ({"vocab_size": 40, "n_positions": 16, "n_embd": 32, "n_layer": 2, "n_head": 4}, {}, "float16", False),
+    "bfloat16": ({"vocab_size": 40, "n_positions": 16, "n_embd": 32, "n_layer": 2, "n_head": 1}, {}, "bfloat16", False),
+    "float64": ({"vocab_size": 11, "n_positions": 5, "n_embd": 8, "n_layer": 1, "n_head": 2}, {}, "float64", False),
+}  # fmt: skip
+
+
+def make_pretrained():
+    """Folders as Transformers writes them, byte for byte, and the logits of the models that it reads from them."""
+    import tempfile
+
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    arrays = {"cases": as_json(list(FOLDERS))}
+    for case, (sizes, saving, stored, bare) in FOLDERS.items():
+        rng = np.random.default_rng(zlib.crc32(case.encode()))
+        model = GPT2LMHeadModel(GPT2Config(**sizes, attn_implementation="eager", bos_token_id=0, eos_token_id=0))
+        for name, parameter in model.named_parameters():  # far from the usual start
+            shift = 1.0 if ".ln_" in name and name.endswith("weight") else 0.0
+            parameter.data = torch.from_numpy(normal(*parameter.shape, scale=0.2, shift=shift)(rng))
+        model.tie_weights()
+        ids = rng.integers(0, sizes["vocab_size"], (2, sizes["n_positions"]))
+        arrays[f"{case}/ids"] = ids
+        with tempfile.TemporaryDirectory() as folder:
+            part = model.transformer if bare else model
+            part.to(getattr(torch, stored)).save_pretrained(folder, **saving)
+            for path in sorted(Path(folder).iterdir()):
+                if path.name != "generation_config.json":
+                    arrays[f"{case}/file/{path.name}"] = np.frombuffer(path.read_bytes(), np.uint8)
+            for dtype in DTYPES:
+                loaded = GPT2LMHeadModel.from_pretrained(folder, dtype=getattr(torch, dtype)).eval()
+                with torch.no_grad():
+                    arrays[f"{case}/logits.{dtype}"] = loaded(torch.from_numpy(ids)).logits.numpy()  # (2, T, V)
+    return arrays
+
+
 # ---- checking and writing
 
 # each file with its maker and the tolerance of its float32 tests, relative to the largest entry
@@ -308,6 +396,8 @@ FILES = {
     "functions.npz": (make_functions, 1e-5),
     "optim.npz": (make_optim, 1e-5),
     "gpt2.npz": (make_gpt2, 1e-3),
+    "generate.npz": (make_generate, None),
+    "pretrained.npz": (make_pretrained, 1e-4),
 }
 
 

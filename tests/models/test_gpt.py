@@ -255,3 +255,43 @@ def test_a_loss_needs_all_positions():
     ids, targets = batch()
     with pytest.raises(ArgumentError, match="only_last"):
         GPT(CONFIG)(ids, targets, only_last=True)
+
+
+# ---- mask and positions
+
+
+def test_positions_and_mask_as_they_are_anyway():
+    model = spread(GPT(CONFIG, seed=0))
+    ids, targets = batch()
+    logits, loss = model(ids, targets)
+    for positions in (np.arange(T), np.tile(np.arange(T), (3, 1))):
+        same, same_loss = model(ids, targets, mask=np.ones((3, 1, T, T), bool), positions=positions)
+        np.testing.assert_allclose(same.numpy(), logits.numpy(), rtol=0, atol=1e-6)
+        assert same_loss.item() == pytest.approx(loss.item(), rel=1e-6)
+    total, count = model.loss_sum(ids, targets, mask=np.ones((T, T), bool), positions=np.arange(T))
+    assert total.item() / count == pytest.approx(loss.item(), rel=1e-6)
+
+
+def test_a_token_that_is_masked_out_is_not_seen():
+    model = spread(GPT(CONFIG, seed=0))
+    ids, _ = batch(B=1)
+    mask = np.ones((1, 1, 1, T), bool)
+    mask[..., 2] = False
+    logits = model(ids, mask=mask)[0].numpy()
+    changed = ids.copy()
+    changed[0, 2] = (changed[0, 2] + 1) % V
+    others = model(changed, mask=mask)[0].numpy()
+    np.testing.assert_array_equal(np.delete(others, 2, axis=1), np.delete(logits, 2, axis=1))
+    assert np.abs(model(changed)[0].numpy()[:, 3:] - model(ids)[0].numpy()[:, 3:]).max() > 1e-3
+
+
+def test_wrong_positions_and_masks():
+    model, (ids, _) = GPT(CONFIG), batch()
+    with pytest.raises(mg.ShapeError, match=r"positions \(4,\) must be \(T,\) or \(B, T\) as ids \(3, 8\)"):
+        model(ids, positions=np.arange(4))
+    with pytest.raises(mg.ArgumentError, match=r"id 8 at index \(7,\) is outside 0 … 7"):
+        model(ids, positions=np.arange(1, T + 1))
+    with pytest.raises(mg.ArgumentError, match="mask must be a boolean array"):
+        model(ids, mask=np.ones((T, T)))
+    with pytest.raises(mg.ShapeError, match="mask"):
+        model(ids, mask=np.ones((2, 1, T, T), bool))

@@ -54,9 +54,13 @@ def gradients(workers, batch, model=None):
     with mg.use("cpu"):
         team = Workers(model, workers)
         team.zero_grad()
-        total, count = team.backward(batch, seed=1, step=2, first_example=3)
-        norm = team.norm() / count
-    return total / count, norm, {name: p.grad / count for name, p in model.named_parameters()}
+        losses, count = team.backward(batch, seed=1, step=2, first_example=3)
+        _, norm = current_row().clip_scale(team.squares(), losses, 1 / count, 1.0)
+    return (
+        sum(float(loss) for loss in losses) / count,
+        norm,
+        {name: p.grad / count for name, p in model.named_parameters()},
+    )
 
 
 class Recorded(GPT):

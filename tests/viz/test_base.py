@@ -8,17 +8,21 @@ import numpy as np
 import pytest
 
 from minigpt.errors import ArgumentError, CheckpointError
-from minigpt.viz import AttentionGrid, LossCurve, View, figure
+from minigpt.viz import AttentionGrid, LossCurve, SamplingSteps, View, figure
 from minigpt.viz.base import SUFFIXES
 
 TOKENS = ["The", " <b>", "你好", "🚀", "\n", "$x^2$"]
 STARTS = {".html": b"<!doctype html>", ".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
 
 
-@pytest.fixture(params=["attention", "loss"])
+@pytest.fixture(params=["attention", "loss", "sampling"])
 def view(request, attention):
     if request.param == "attention":
         return AttentionGrid(attention(2, 3, 6), TOKENS, title="标题 $x$ <i>")
+    if request.param == "sampling":
+        return SamplingSteps(
+            ["a", "$x$"], [TOKENS[:3], TOKENS[3:]], np.full((2, 2, 3), 0.3), [0, 2], title="标题 $x$ <i>"
+        )
     run = {"train": {"steps": [1, 2, 3], "losses": [3.0, 2.5, 2.2]}}
     return LossCurve({"运行 $a_b$ <i>": run}, references={"bigram": 2.4})
 

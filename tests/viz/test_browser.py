@@ -8,7 +8,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from minigpt.viz import AttentionGrid, KernelThreads, LossCurve, html
+from minigpt.viz import AttentionGrid, KernelThreads, LossCurve, LossMask, SamplingSteps, html
 from minigpt.viz.figure import colour_table
 from minigpt.viz.threads_figure import thread_colours
 
@@ -242,6 +242,72 @@ def test_threads_are_named_and_walked_through(browse):
     assert found["read"] == f"<tile> [0, 0], read (after barrier 1): 13 loads by {threads}, first in request 1"
     assert found["colour"] == [*(thread_colours(40)[0] * 255).round().astype(int), 255]
     assert "40 stores, each element once" in found["captions"]
+    assert found["ready"] == "1"
+    assert found["console"] == []
+
+
+def test_tokens_that_carry_loss(browse):
+    tokens = ["<|user|>", "2 + 2?\n", "</script>", "<|end|>", "<|assistant|>", "4", "<|end|>"]
+    view = LossMask(tokens, [False] * 5 + [True] * 2)
+    probe = """
+      out.learned = all(".text u").map((token) => token.textContent);
+      out.lines = all(".text").map((line) => line.textContent);
+      out.colour = getComputedStyle(all("u")[0]).backgroundColor;
+      out.before = shown(views[0]);
+      hover(all(".text u")[0], 0.5, 0.5);
+      out.over = shown(views[0]);
+      hover(all(".text span")[0], 0.5, 0.5);
+      out.other = shown(views[0]);
+      out.ready = views[0].dataset.ready;
+    """
+    found = browse([view._repr_html_()], probe)
+    assert found["learned"] == ["4", "<|end|>"]
+    assert found["lines"] == ["<|user|>2␣+␣2?↵", "</script><|end|><|assistant|>4<|end|>"]
+    assert found["colour"] == "rgb(0, 114, 178)"
+    assert found["before"] == "2 of 7 tokens carry loss: blue, underlined"
+    assert found["over"] == "token 5: 4 carries loss"
+    assert found["other"] == "token 0: <|user|> is only read"
+    assert found["ready"] == "1"
+    assert found["console"] == []
+
+
+def test_sampling_tables_follow_the_token(browse):
+    """The table shows the arrays of the token pointed at; arrow keys walk through the text."""
+    p = np.random.default_rng(0).dirichlet(np.ones(4), (3, 2))[..., :3]  # (3 tokens, 2 stages, 3 candidates)
+    p[1, 1, 2] = 0.0
+    view = SamplingSteps(
+        ["model", "T 0.8"], [["a", "<b>", "c"], ["d", "你", "f"], ["g", "h", " "]], p, [0, 1, 2], "so "
+    )
+    probe = """
+      const text = all("[role=application]")[0];
+      const rows = () => all("tbody tr").map((row) => [...row.children].map((cell) => cell.textContent));
+      out.start = shown(document);
+      out.words = all(".text span").map((span) => span.textContent);
+      out.tables = [rows()];
+      press(text, "ArrowRight"); out.tables.push(rows());
+      out.drawn = all("tr.drawn").map((row) => row.rowIndex);
+      out.removed = getComputedStyle(all("tbody tr")[2].children[2]).backgroundColor;
+      press(text, "End"); out.tables.push(rows());
+      press(text, "ArrowRight"); out.end = shown(document);
+      all(".text span")[1].dispatchEvent(new PointerEvent("pointerenter"));
+      out.pointed = shown(document);
+      out.ready = views[0].dataset.ready;
+    """
+    found = browse([view._repr_html_()], probe)
+    assert found["words"] == ["so␣", "a", "你", "␣"]
+    for step, table in enumerate(found["tables"]):
+        assert [row[0] for row in table[:-1]] == [html.visible(token) for token in view.candidates[step]]
+        assert table[-1][0] == "all others"
+        for k, row in enumerate(table):
+            for s, text in enumerate(row[1:]):
+                value = p[step, s, k] if k < 3 else view.rest[step, s]
+                small = {0: "–"}.get(value, "<.001") if value < 0.0005 else None
+                assert text == small if small else float(text) == pytest.approx(value, abs=0.00051)
+    assert found["drawn"] == [2]
+    assert found["removed"] == "rgb(217, 217, 221)"
+    assert found["start"].startswith("token 1 of 3: a, probability")
+    assert found["end"].startswith("token 3 of 3: ␣, probability")
+    assert found["pointed"] == found["start"]
     assert found["ready"] == "1"
     assert found["console"] == []
 

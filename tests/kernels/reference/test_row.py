@@ -95,18 +95,45 @@ DEVICE = {
     "copy",
     "arena",
 }
-IN_PLACE = {"assign", "add_into", "scale_into", "embedding_add_into", "adam_step", "sgd_step"}
+IN_PLACE = {"assign", "add_into", "scale_all", "embedding_add_into", "adam_step", "adam_steps", "sgd_step", "sgd_steps"}
+NUMBERS = {"squared_norms", "clip_scale", "fetch"}
 VIEWS = {"reshape", "permute", "broadcast_to", "slice_forward"}
 
 
 def test_every_function_of_the_table_is_called_here():
-    assert {field.name for field in fields(Row)} - {*CALLS, *DEVICE, *IN_PLACE, "squared_norms", "name"} == set()
+    assert {field.name for field in fields(Row)} - {*CALLS, *DEVICE, *IN_PLACE, *NUMBERS, "name"} == set()
 
 
 @pytest.mark.parametrize("row", ["numpy", "cpu"])
 def test_squared_norms_of_several_arrays(row):
     arrays = [np.arange(3, dtype=np.float32), np.zeros((0, 2), np.float32), np.full((2, 2), 3, np.float32)]
     assert load(row).squared_norms(arrays) == [5.0, 0.0, 36.0]
+
+
+def test_scale_and_norm_of_gradients():
+    """3-4-5: the norm of the mean gradient is 5 / 2, and a step that failed has the scale 0."""
+    squares = [[9.0], [0.0, 16.0]]
+    assert ROW.clip_scale(squares, [np.float32(1)], 0.5, np.inf) == (0.5, 2.5)
+    scale, norm = ROW.clip_scale(squares, [1.0], 0.5, 0.25)
+    assert (scale, norm) == (pytest.approx(0.05), 2.5)
+    for bad_squares, losses, before in (
+        ([[np.nan]], [1.0], 1.0), ([[np.inf]], [1.0], 1.0), (squares, [1.0, np.nan], 1.0), (squares, [1.0], 0.0),
+    ):  # fmt: skip
+        assert ROW.clip_scale(bad_squares, losses, 0.5, 1.0, before)[0] == 0
+
+
+@pytest.mark.parametrize("row", ["numpy", "cpu"])
+def test_a_scale_of_zero_moves_nothing(row):
+    for name, settings in (("adam_steps", (1, 0.1, 0.9, 0.99, 1e-8, 0.1, True)), ("sgd_steps", (0.1, 0.9, 0.1))):
+        arrays = [np.full(3, value, np.float32) for value in (1, np.nan, 0.5, 0.25)]
+        given = [*arrays[: 4 if name == "adam_steps" else 3], *settings]
+        before = [a.copy() for a in arrays]
+        getattr(load(row), name)([given], 0.0)
+        np.testing.assert_array_equal(arrays, before)
+        arrays[1][:] = 4
+        getattr(load(row), name)([given], 0.5)
+        assert arrays[1].tolist() == [2, 2, 2]  # gradients stay scaled
+        assert (arrays[0] != before[0]).all()
 
 
 def given(arguments, dtype):
@@ -176,7 +203,7 @@ def test_writing_in_place():
     out = np.arange(3.0)
     before = out
     ROW.add_into(out, np.ones(3))
-    ROW.scale_into(out, 2.0)
+    ROW.scale_all([out], 2.0)
     ROW.assign(out, slice(0, 1), 9.0)
     assert out is before
     np.testing.assert_array_equal(out, [9, 4, 6])

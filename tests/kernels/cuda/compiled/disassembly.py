@@ -15,18 +15,24 @@ def nvdisasm() -> Path | None:
     return next((Path(file.locate()) for file in files if file.stem == "nvdisasm" and file.parent.name == "bin"), None)
 
 
-def main_loop(code: bytes, folder: Path) -> list[str]:
-    """The instructions of the loop that has the most of them and no loop in it: `FFMA R1, R2, R3, R1`, …"""
+def listing(code: bytes, folder: Path) -> tuple[list[str], dict[str, int]]:
+    """The instructions, `FFMA R1, R2, R3, R1`, …, and for each label the number of the instruction behind it."""
     (folder / "kernel.cubin").write_bytes(code)
     command = [str(nvdisasm()), "-c", str(folder / "kernel.cubin")]
-    listing = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    places: dict[str, int] = {}  # label -> number of the instruction behind it
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    places: dict[str, int] = {}
     instructions: list[str] = []
-    for line in listing.splitlines():
+    for line in text.splitlines():
         if label := re.match(r"\s*(\.L_[\w$.]+):", line):
             places[label[1]] = len(instructions)
         elif found := re.match(r"\s*/\*[0-9a-f]+\*/\s+(.*?);", line):
             instructions.append(found[1].strip())
+    return instructions, places
+
+
+def main_loop(code: bytes, folder: Path) -> list[str]:
+    """The instructions of the loop that has the most of them and no loop in it."""
+    instructions, places = listing(code, folder)
     loops = []
     for end, instruction in enumerate(instructions):
         target = re.search(r"\bBRA\b.*?(\.L_[\w$.]+)", instruction)

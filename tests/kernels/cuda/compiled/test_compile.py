@@ -28,6 +28,7 @@ if lacking():
     pytest.skip(f"pip install -e .[cuda-check]: missing {', '.join(lacking())}", allow_module_level=True)
 
 from kernels import cuda  # noqa: E402
+from kernels.cuda import timing  # noqa: E402
 from kernels.cuda.machine import KERNELS  # noqa: E402
 
 from .offline import compile_offline  # noqa: E402
@@ -35,6 +36,7 @@ from .offline import compile_offline  # noqa: E402
 STATIC_SHARED = 48 * 1024  # bytes; more needs an opt-in at launch
 
 assert cuda.MODULES  # importing them is what makes the kernels
+assert timing.multiply_and_add
 
 
 @pytest.mark.parametrize("capability", [(8, 0), (9, 0)], ids=["sm_80", "sm_90"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernels.cuda import device, norm, reduce
+from kernels.cuda import device, reduce, tables
 from kernels.cuda.errors import DeviceError
 from kernels.cuda.ladder import LADDERS
 from kernels.reference import reduce as reference
@@ -11,8 +11,8 @@ from kernels.reference import reduce as reference
 
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 255, 1200])
 @pytest.mark.parametrize("blocks", [1, 3])
-@pytest.mark.parametrize("rung", LADDERS["squared_norm"], ids=lambda rung: f"v{rung.number}")
-def test_every_rung(rung, blocks, n, rng):
+@pytest.mark.parametrize("rung", LADDERS["squared_norm"][:3], ids=lambda rung: f"v{rung.number}")
+def test_rungs_for_one_array(rung, blocks, n, rng):
     x = rng.standard_normal(n, dtype=np.float32)
     sums = np.zeros(2 + 256 * blocks + 1, np.float32)
     sums[[0, 1, -1]] = np.nan  # of other arrays, not to be touched
@@ -48,16 +48,22 @@ def test_nan_and_inf_come_through(bad):
     assert np.isnan(got) if np.isnan(bad) else got == np.inf
 
 
-def test_many_arrays_and_one_copy_to_the_host(rng, monkeypatch):
-    monkeypatch.setattr(norm, "BLOCK", 10)
-    monkeypatch.setattr(norm, "BLOCKS", 3)
-    arrays = [rng.standard_normal(shape, dtype=np.float32) for shape in [(3,), (4, 9), (2, 2, 2), (1,), (31,)]]
-    copies = []
-    monkeypatch.setattr(norm, "to_host", lambda x: copies.append(x) or device.to_host(x))
-    got = reduce.squared_norms([device.from_host(x) for x in arrays])
-    assert got == pytest.approx([reference.squared_norm(x) for x in arrays], rel=1e-6)
-    assert len(copies) == 1
-    assert reduce.squared_norms([]) == []
+@pytest.mark.parametrize("piece", [4, 20, 8192])
+def test_many_arrays_at_once(piece, rng, monkeypatch):
+    """A table of arrays of all lengths, cut into pieces; one of no elements, and one that begins anywhere."""
+    monkeypatch.setattr(tables, "PIECE", piece)
+    arrays = [rng.standard_normal(shape, dtype=np.float32) for shape in [(3,), (4, 9), (0, 2), (2, 2, 2), (1,), (31,)]]
+    card = [device.from_host(x) for x in arrays]
+    card.append(device.view_of(card[-1], slice(1, None)))
+    arrays.append(arrays[-1][1:])
+    plain, _, _ = device.to_host(reduce.squared_norms(card))
+    pieces = [x.reshape(-1)[i : i + piece] for x in arrays for i in range(0, x.size, piece)]
+    np.testing.assert_allclose(plain, [reference.squared_norm(x) for x in pieces], rtol=1e-6)
+
+
+def test_no_arrays():
+    assert not device.to_host(reduce.squared_norms([])).any()
+    assert not device.to_host(reduce.squared_norms([device.from_host(np.zeros((0, 3), np.float32))])).any()
 
 
 def test_a_view(rng):

@@ -5,7 +5,7 @@ import copy
 import numpy as np
 import pytest
 
-from kernels.cuda import device, optimizer
+from kernels.cuda import device, optimizer, tables
 from kernels.cuda.ladder import LADDERS
 from kernels.reference import optimizer as reference
 
@@ -84,6 +84,47 @@ def test_a_parameter_that_begins_anywhere(start, rng):
     optimizer.sgd_step(q, device.from_host(g), None, *SGD["plain"])
     reference.sgd_step(p, g, None, *SGD["plain"])
     close([device.to_host(memory)], [np.concatenate([np.zeros(start, np.float32), p])])
+
+
+SHAPES = [(3,), (7, 5), (0,), (64,), (1,), (2, 9)]
+
+
+@pytest.mark.parametrize("scale", [0.25, 1.0, 0.0])
+@pytest.mark.parametrize("piece", [8, 8192])
+def test_all_parameters_at_once(piece, scale, rng, monkeypatch):
+    """Each with settings of its own; the scale lies on the card, and 0 leaves everything as it was, NaN or not."""
+    monkeypatch.setattr(tables, "PIECE", piece)
+    settings = [(step + 1, *list(ADAM.values())[step % 3]) for step in range(len(SHAPES))]
+    host = [[rng.random(shape, dtype=np.float32) for _ in range(4)] for shape in SHAPES]
+    if scale == 0:
+        host[1][1][0] = np.nan
+    card = [[device.from_host(a) for a in row] for row in copy.deepcopy(host)]
+    reference.adam_steps([(*row, *s) for row, s in zip(host, settings, strict=True)], scale)
+    on_card = device.from_host(np.array(scale, np.float32))
+    optimizer.adam_steps([(*row, *s) for row, s in zip(card, settings, strict=True)], on_card)
+    for ours, wanted in zip(card, host, strict=True):
+        for a, b in zip(ours, wanted, strict=True):
+            np.testing.assert_allclose(device.to_host(a), b, rtol=1e-5, atol=1e-7)
+
+    remembers = [n % 2 == 0 for n in range(len(SHAPES))]
+    kinds = [SGD["momentum and decay"] if yes else SGD["plain"] for yes in remembers]
+    moves = [
+        [
+            (row[0], row[1], row[2] if yes else None, *kind)
+            for row, yes, kind in zip(rows, remembers, kinds, strict=True)
+        ]
+        for rows in (host, card)
+    ]
+    reference.sgd_steps(moves[0], scale)
+    optimizer.sgd_steps(moves[1], on_card)
+    for ours, wanted in zip(card, host, strict=True):
+        for a, b in zip(ours, wanted, strict=True):
+            np.testing.assert_allclose(device.to_host(a), b, rtol=1e-5, atol=1e-6)
+
+
+def test_nothing_to_move():
+    optimizer.adam_steps([])
+    optimizer.sgd_steps([], 0.5)
 
 
 @pytest.mark.parametrize("number", [1, 2])

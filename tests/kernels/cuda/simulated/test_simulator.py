@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kernels.cuda.errors import DeviceError
-from kernels.cuda.machine import POOL, Count, Counts, Float, Floats, Ints, cuda, kernel, load4, store4
+from kernels.cuda.machine import POOL, Count, Counts, Flag, Float, Floats, Ints, cuda, kernel, load4, store4
 
 
 def floats(n, value=0.0):
@@ -211,6 +211,24 @@ def test_accesses_of_128_bits():
         fours(1, 1, x[1:], y, 0, 0)  # the array itself begins at an odd place
     with pytest.raises(IndexError, match="element 12 of x"):
         fours(1, 1, x, y, 12, 0)
+
+
+@kernel(threads=8)
+def shared_fours(y: Floats, aligned: Flag):
+    if aligned:
+        box = cuda.shared.array(8, np.float32, alignment=16)
+    else:
+        box = cuda.shared.array(8, np.float32)
+    store4(box, 4, 1, 2, 3, 4)
+    y[0], y[1], y[2], y[3] = load4(box, 4)
+
+
+def test_accesses_of_128_bits_in_shared_memory():
+    """Without alignment=16, a compiler may let a shared array begin anywhere, also when it happens to be in order."""
+    shared_fours(1, 1, y := floats(4), True)
+    assert y.tolist() == [1, 2, 3, 4]
+    with pytest.raises(DeviceError, match=r"128 bits in shared 0, which may begin anywhere: .*alignment=16"):
+        shared_fours(1, 1, y, False)
 
 
 def test_a_kernel_that_failed_leaves_the_card_in_order():

@@ -2,48 +2,21 @@
 
 import numpy as np
 import pytest
+from cuda_model_checks import TINY, Batches, check_generation, check_training, gpt
 
 import minigpt as mg
 from minigpt.backend import row_of
-from minigpt.models import GPT, GPTConfig
+from minigpt.decoding import Sampling, beam_search, decode
 from minigpt.training import TrainConfig, Trainer
 
-V, T = 11, 6
 
-
-class Batches:
-    """The same batches for every trainer."""
-
-    def batch(self, rng, n):
-        ids, targets = np.random.default_rng(int(rng.integers(1 << 30))).integers(0, V, (2, n, T))
-        targets[0, :2] = -100
-        return {"ids": ids, "targets": targets}
-
-
-def tiny(**changes):
-    settings = {"vocab_size": V, "block_size": T, "n_layer": 1, "n_head": 2, "n_embd": 8, **changes}
-    return GPT(GPTConfig(**settings), seed=3)
-
-
-def trained(backend, steps=2, **changes):
-    config = TrainConfig(
-        steps=steps, batch_size=2, lr=1e-2, min_lr=1e-3, warmup=1, backend=backend, workers=1, progress=False, seed=4
-    )
-    trainer = Trainer(tiny(**changes), Batches(), config)
-    losses = [trainer.step() for _ in range(steps)]
-    gradients = {name: mg.Tensor(p.grad).numpy() for name, p in trainer.model.named_parameters()}
-    return losses, gradients, trainer.model.state_dict()
+def tiny():
+    return gpt(TINY, seed=3)
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.25])
 def test_losses_gradients_and_parameters_are_those_of_the_numpy_row(dropout):
-    ours, reference = trained("cuda", dropout=dropout), trained("numpy", dropout=dropout)
-    np.testing.assert_allclose(ours[0], reference[0], rtol=1e-5)
-    largest = max(np.abs(g).max() for g in reference[1].values())
-    for name, expected in reference[1].items():
-        np.testing.assert_allclose(ours[1][name], expected, atol=1e-5 * largest, rtol=0, err_msg=name)
-    for name, expected in reference[2].items():
-        np.testing.assert_allclose(ours[2][name], expected, atol=1e-5, rtol=0, err_msg=name)
+    check_training(TINY, seed=4, dropout=dropout)
 
 
 def test_a_model_that_was_moved_needs_nothing_else():
@@ -63,13 +36,46 @@ def test_a_model_that_was_moved_needs_nothing_else():
 
 
 def test_generation_with_the_cache_and_without():
-    prompt = np.array([[1, 5], [7, 2]])
-    wanted = tiny().generate(prompt, 3, temperature=0)
-    model = tiny().to("cuda")
-    np.testing.assert_array_equal(model.generate(prompt, 3, temperature=0), wanted)
-    np.testing.assert_array_equal(model.generate(prompt, 3, temperature=0, use_cache=False), wanted)
+    check_generation(TINY, seed=3)
 
 
 def test_a_row_of_the_table_that_is_missing_says_so():
     with mg.use("cuda"), pytest.raises(mg.BackendError, match="cuda"):
         mg.functional.lstm_cell(np.ones((1, 12), np.float32), np.ones((1, 3), np.float32))
+
+
+def test_decoding_prompts_of_two_lengths_and_beams():
+    """The cache keeps its rows on the card while they are repeated, reordered, masked and dropped."""
+    written = {}
+    for row in ("numpy", "cuda"):
+        model = tiny().to(row).eval()
+        with mg.no_grad():
+            reader = model.reader([[1, 5, 3], [7]])
+            steps = list(decode(reader, 3, Sampling(0), np.random.default_rng(0), n=2, ended=np.arange(4) == 1))
+            beams = beam_search(model.reader([[1, 5]]), 3, 2)
+        written[row] = [step.ids.tolist() for step in steps], [h.ids.tolist() for h in beams]
+        assert (row_of(reader._cache.layers[0].k) is None) == (row == "numpy")
+    assert written["cuda"] == written["numpy"]
+
+
+def test_a_step_that_failed_is_found_late_and_has_moved_nothing(monkeypatch):
+    """Losses of three steps are fetched together; the second is NaN, so the third moves nothing either."""
+    monkeypatch.setattr("minigpt.training.progress.SHOWN_EVERY", 1e9)
+    config = TrainConfig(steps=3, batch_size=2, lr=1e-2, warmup=1, backend="cuda", workers=1, progress=False, seed=4)
+    trainer = Trainer(tiny(), Batches(TINY["vocab_size"], TINY["block_size"]), config)
+    loss_sum, after_first = trainer.model.loss_sum, {}
+
+    def nan_in_the_second(**batch):
+        if trainer.step_number == 1:
+            after_first.update(trainer.model.state_dict())
+        loss, count = loss_sum(**batch)
+        return (loss * np.nan if trainer.step_number == 1 else loss), count
+
+    monkeypatch.setattr(trainer.model, "loss_sum", nan_in_the_second)
+    with pytest.raises(mg.errors.NumericsError, match="step 2: the loss is nan"):
+        trainer.fit()
+    assert trainer.step_number == len(trainer.history["loss"]) == 1
+    assert trainer.optimizer.steps == 1
+    assert after_first
+    for name, p in trainer.model.state_dict().items():
+        np.testing.assert_array_equal(p, after_first[name])

@@ -1,0 +1,18 @@
+"""Which special tokens begin and end a text."""
+
+from __future__ import annotations
+
+from .base import Tokenizer
+
+START = "<start>"
+ENDS = ("<|endoftext|>", "<eot>", "<end>")
+
+
+def end_token(tokenizer: Tokenizer) -> int | None:
+    """The id that ends a text: of the first of ENDS that is a special token of the tokenizer; None if it has none."""
+    return next((tokenizer.special_tokens[name] for name in ENDS if name in tokenizer.special_tokens), None)
+
+
+def start_token(tokenizer: Tokenizer) -> int | None:
+    """The id that begins a text: `<start>`, or the one that ends a text, after which another begins; else None."""
+    return tokenizer.special_tokens.get(START, end_token(tokenizer))
