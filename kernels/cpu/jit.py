@@ -1,6 +1,7 @@
 """How every CPU kernel is compiled, and the few things that LLVM has to be told about.
 
-- nogil: the kernel runs while other Python threads run; a batch is split over threads, never a kernel over cores.
+- nogil: the kernel runs while other Python threads run; a batch is split over threads, and only where there is
+  nothing else to split, the rows of a matrix (threads.py).
 - cache: compiled once per machine and kept on disk.
 - FAST lets LLVM reorder sums (without which no sum is vectorised) and contract a * b + c, but keeps NaN and Inf exact:
   attention masks are made of -inf.
