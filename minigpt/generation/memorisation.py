@@ -142,12 +142,13 @@ def greedy_runs(model, ids, starts, k: int, most: int, bar=None) -> np.ndarray:
     ids (N,), starts (n,) -> (n,). What `model.generate(prompt, most, temperature=0)` gives, up to the first difference.
     As long as there is none, what the model has written is the text itself. So one pass over the text gives all
     choices up to block_size; behind it, each further token of those that are still right takes a pass over the
-    block_size tokens before it.
+    block_size tokens before it, which is done once however many starts lead there.
     """
     T, N = model.config.block_size, len(ids)
     width = max(1, min(T - k + 1, most))  # tokens predicted in the first pass
     starts = np.asarray(starts)
     runs = np.zeros(len(starts), np.int64)
+    known = np.full(N, -1, np.int8)  # is the token at this place chosen after the T before it? −1: not asked yet
     rows = rows_at_once(model, T)
     with reading(model) as read_rows:
         for first in range(0, len(starts), rows):
@@ -157,8 +158,11 @@ def greedy_runs(model, ids, starts, k: int, most: int, bar=None) -> np.ndarray:
             run = np.cumprod(right, axis=1).sum(axis=1)  # (n,): right ones in a row
             alive = np.flatnonzero((run == width) & (width < most) & (ends + width < N))
             while alive.size:
-                right = _right(read_rows, ids, ends[alive] + run[alive], T, 1)[:, 0]
-                alive = alive[right]
+                places = ends[alive] + run[alive]
+                new = np.unique(places[known[places] < 0])
+                if new.size:
+                    known[new] = _right(read_rows, ids, new, T, 1)[:, 0]
+                alive = alive[known[places] == 1]
                 run[alive] += 1
                 alive = alive[(run[alive] < most) & (ends[alive] + run[alive] < N)]
             runs[first : first + rows] = run
