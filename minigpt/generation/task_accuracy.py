@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import ArgumentError, DataError, TokenizerError
 from ..training.evaluation.intervals import CONFIDENCE, wilson
-from .text import _stop_strings, cut_at_stop
+from .writer import stop_strings
 
 
 class ScoredTask(Protocol):
@@ -101,7 +101,7 @@ def greedy_answers(model, tok, prompts, stop=None, max_new_tokens=50, batch_size
     """The greedy continuation of each prompt, cut at the first stop string. Prompts of one length share a batch."""
     from tqdm import tqdm
 
-    stops = _stop_strings(stop)
+    stops = stop_strings(stop)
     ends = [tok.encode(text) for text in stops]
     eos_id = ends[0][0] if len(ends) == 1 and len(ends[0]) == 1 else None  # then generation itself can stop there
     encoded = [tok.encode(text) for text in prompts]
@@ -117,9 +117,14 @@ def greedy_answers(model, tok, prompts, stop=None, max_new_tokens=50, batch_size
                 rows = np.array([encoded[i] for i in some], np.int64)  # (n, length)
                 out = model.generate(rows, max_new_tokens, temperature=0, eos_id=eos_id)
                 for i, row in zip(some, out, strict=True):
-                    answers[i] = cut_at_stop(tok.decode(row[length:]), stops)
+                    answers[i] = _cut(tok.decode(row[length:]), stops)
                 bar.update(len(some))
     return answers
+
+
+def _cut(text: str, stops: list[str]) -> str:
+    """The text up to the first of the stop strings."""
+    return text[: min((place for place in map(text.find, stops) if place >= 0), default=len(text))]
 
 
 def _prompt_of(example) -> str:
