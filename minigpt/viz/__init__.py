@@ -14,12 +14,17 @@ _HOME = {
     "KernelThreads": "threads",
     "LossCurve": "loss",
     "LossMask": "loss_mask",
+    "ReliabilityDiagram": "reliability",
     "SamplingSteps": "sampling",
+    "TokenScores": "token_scores",
     "View": "base",
     "visible": "html",
 }
 
-__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "LossMask", "SamplingSteps", "View", "visible"]
+__all__ = [
+    "AttentionGrid", "KernelThreads", "LossCurve", "LossMask", "ReliabilityDiagram", "SamplingSteps", "TokenScores",
+    "View", "visible",
+]  # fmt: skip
 
 
 def __getattr__(name):

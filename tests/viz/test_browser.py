@@ -8,7 +8,16 @@ import subprocess
 import numpy as np
 import pytest
 
-from minigpt.viz import AttentionGrid, KernelThreads, LossCurve, LossMask, SamplingSteps, html
+from minigpt.viz import (
+    AttentionGrid,
+    KernelThreads,
+    LossCurve,
+    LossMask,
+    ReliabilityDiagram,
+    SamplingSteps,
+    TokenScores,
+    html,
+)
 from minigpt.viz.figure import colour_table
 from minigpt.viz.threads_figure import thread_colours
 
@@ -271,6 +280,37 @@ def test_tokens_that_carry_loss(browse):
     assert found["console"] == []
 
 
+def test_reliability_readout(browse):
+    bins = {"edges": [0, 0.5, 1], "low": [0.1, 0.6], "high": [0.5, 0.9], "count": [40, 1200]}
+    models = {
+        "<b>一": {**bins, "confidence": [0.25, 0.75], "accuracy": [0.3, 0.8]},
+        "two": {**bins, "confidence": [0.3, 0.95], "accuracy": [0.3, 0.7]},
+    }
+    probe = """
+      const plot = all("svg")[0];
+      plot.focus();
+      out.end = shown(document);
+      press(plot, "Home");
+      out.first = shown(document);
+      press(plot, "ArrowRight");
+      out.second = shown(document);
+      hover(plot, 0.7, 0.5);
+      out.hover = shown(document);
+      out.labels = all(".mg-view p").map((p) => p.textContent);
+      out.paths = all("svg path").length;
+      out.ready = views[0].dataset.ready;
+    """
+    view = ReliabilityDiagram(models, note="two bins")
+    found = browse([view._repr_html_()], probe)
+    assert found["end"] == "two: 1,200 predictions, sure of 0.950, right in 0.700 (0.600 to 0.900)"
+    assert found["first"] == "<b>一: 40 predictions, sure of 0.250, right in 0.300 (0.100 to 0.500)"
+    assert found["second"].startswith("two: 40 predictions, sure of 0.300")
+    assert found["hover"].startswith("<b>一: 1,200 predictions, sure of 0.750, right in 0.800")
+    assert found["labels"][:3] == ["two bins", view.label("<b>一"), view.label("two")]
+    assert found["ready"] == "1"
+    assert found["console"] == []
+
+
 def test_sampling_tables_follow_the_token(browse):
     """The table shows the arrays of the token pointed at; arrow keys walk through the text."""
     p = np.random.default_rng(0).dirichlet(np.ones(4), (3, 2))[..., :3]  # (3 tokens, 2 stages, 3 candidates)
@@ -308,6 +348,34 @@ def test_sampling_tables_follow_the_token(browse):
     assert found["start"].startswith("token 1 of 3: a, probability")
     assert found["end"].startswith("token 3 of 3: ␣, probability")
     assert found["pointed"] == found["start"]
+    assert found["ready"] == "1"
+    assert found["console"] == []
+
+
+def test_token_scores_side_by_side(browse):
+    scores = {"occlusion": [0.5, -2.0, 0.0], "rollout": [0.25, 0.25, 0.5]}
+    probe = """
+      const row = all("[role=application]")[0], words = all(".text").map((text) => all("span", text));
+      row.focus();
+      out.end = shown(document);
+      press(row, "ArrowLeft");
+      out.left = shown(document);
+      out.marked = words.map((line) => line.findIndex((word) => word.className === "query"));
+      words[1][0].dispatchEvent(new PointerEvent("pointerenter"));
+      out.hover = shown(document);
+      out.texts = words.map((line) => line.map((word) => word.textContent).join(""));
+      out.tops = all(".text").map((text) => text.getBoundingClientRect().top);
+      out.colours = words[0].map((word) => getComputedStyle(word).backgroundColor);
+      out.ready = views[0].dataset.ready;
+    """
+    found = browse([TokenScores(["<b>", " a", "中"], scores)._repr_html_()], probe)
+    assert found["end"] == "token 2 中: occlusion 0 · rollout 0.5"
+    assert found["left"] == "token 1 ␣a: occlusion -2 · rollout 0.25"
+    assert found["marked"] == [1, 1]
+    assert found["hover"] == "token 0 <b>: occlusion +0.5 · rollout 0.25"
+    assert found["texts"] == ["<b>␣a中"] * 2
+    assert found["tops"][0] == found["tops"][1]  # side by side
+    assert len(set(found["colours"])) == 3
     assert found["ready"] == "1"
     assert found["console"] == []
 
