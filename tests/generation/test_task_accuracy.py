@@ -126,9 +126,7 @@ def test_split_seed_and_names():
         return [(1, 2)]
 
     task = SimpleNamespace(examples=examples, score=lambda e, a: a == str(sum(e)))
-    e = evaluate_task(
-        Adder(), TOK, task, split="val", seed=3, prompt=lambda e: f"{e[0]}+{e[1]}=", stop=[".", "x"]
-    )
+    e = evaluate_task(Adder(), TOK, task, split="val", seed=3, prompt=lambda e: f"{e[0]}+{e[1]}=", stop=[".", "x"])
     assert asked == [("val", 200, 3)]
     assert e.right == 1
     table = task_table([e, e])
