@@ -20,21 +20,21 @@ def accuracies(trainer, settings: FinetuneSettings, n: int) -> list[dict[str, An
 
     Sentences with a class also have "bag_of_words", what a model of single words reaches on the same examples.
     """
-    seed = trainer.config.seed
+    seed, bar = trainer.config.seed, trainer.config.progress
     with use(trainer.row):
         if isinstance(trainer.model, GPTClassifier):
             found = [_class_accuracy(trainer.model, settings, n, seed)]
         else:
             model = without_adapters(trainer.model)
-            found = [_answer_accuracy(model, name, task, n, seed) for name, task in settings.tasks().items()]
+            found = [_answer_accuracy(model, name, task, n, seed, bar) for name, task in settings.tasks().items()]
     for entry, task in zip(found, settings.tasks().values(), strict=True):
         if hasattr(task, "labelled") and (baseline := bag_of_words(task, settings.examples, n, seed)) is not None:
             entry["bag_of_words"] = baseline
     return found
 
 
-def _answer_accuracy(model, name, task, n, seed) -> dict[str, Any]:
-    e = evaluate_task(model, None, task, n, seed=part_rng(seed, "test"), name=name, progress=True)
+def _answer_accuracy(model, name, task, n, seed, progress) -> dict[str, Any]:
+    e = evaluate_task(model, None, task, n, seed=part_rng(seed, "test"), name=name, progress=progress)
     shown = [((question_of(example), example.reply, answer), score == 1) for example, answer, score in e.answers]
     return {"task": name, "right": e.right, "n": e.n, **_good_and_bad(shown)}
 
@@ -46,7 +46,7 @@ def _class_accuracy(model: GPTClassifier, settings, n, seed) -> dict[str, Any]:
     records = labelled_records(settings, "test", n, seed)
     data = class_data(records, model.tokenizer, model.class_names)
     names, shown = model.class_names, []
-    predicted = model.predict([data[i][0] for i in range(len(data))])
+    predicted = model.predict([data[i][0].tolist() for i in range(len(data))])
     for i, (record, guess) in enumerate(zip(records, predicted, strict=True)):
         if model.level == "sequence":
             shown.append(((record.text, record.label, names[guess]), record.label == names[guess]))

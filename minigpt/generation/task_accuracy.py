@@ -90,7 +90,7 @@ def evaluate_task(
     if not examples:
         raise DataError(f"task {name} has no examples in the split {split!r}")
     if prompt is None:
-        prompts: list[Sequence[int]] = [render_prompt(_conversation(e).without_reply(), tok) for e in examples]
+        prompts: list[Any] = [render_prompt(_conversation(e).without_reply(), tok) for e in examples]
         longest = max(len(tok.encode(e.reply, allow_special=False)) for e in examples)
         eos_id, most = end_id(tok), longest + MARGIN if max_new_tokens is None else max_new_tokens
     else:
@@ -131,8 +131,8 @@ def greedy_answers(
                 rows = np.array([prompts[i] for i in some], np.int64)  # (n, length)
                 out = model.generate(rows, min(max_new_tokens, room), temperature=0, eos_id=eos_id)
                 for i, row in zip(some, out[:, length:], strict=True):
-                    ended = np.flatnonzero(row == eos_id) if eos_id is not None else []
-                    text = tok.decode(row[: ended[0]] if len(ended) else row)
+                    end = next((k for k, token in enumerate(row) if token == eos_id), len(row))
+                    text = tok.decode(row[:end])
                     answers[i] = text[: min([p for p in (text.find(s) for s in stops) if p >= 0], default=len(text))]
                 bar.update(len(some))
     return answers

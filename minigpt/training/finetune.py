@@ -190,7 +190,7 @@ def _prepare_head(settings: FinetuneSettings, seed: int) -> tuple[Module, Bucket
         gpt, classes, "token" if tagged else "sequence", class_weights=weights if settings.class_weights else None,
         causal=not tagged, seed=seed,
     )  # fmt: skip
-    return model, BucketedData(*parts, block_size=gpt.config.block_size)
+    return model, BucketedData(parts[0], parts[1] if len(parts) > 1 else None, gpt.config.block_size)
 
 
 def part_rng(seed: int, split: str) -> np.random.Generator:

@@ -7,6 +7,7 @@ there is no backward pass at all.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from ..errors import ArgumentError
 from ..nn import Module, Parameter
@@ -19,7 +20,7 @@ def layers(model: Module) -> list[list[Parameter]]:
     other, at the end the tables of tokens and positions. GPT's own head is the table of tokens, so it comes last.
     model: a GPT, or one with a GPT as `model.gpt`
     """
-    gpt = getattr(model, "gpt", model)
+    gpt: Any = getattr(model, "gpt", model)
     if not all(hasattr(gpt, name) for name in ("h", "wte", "wpe")):
         raise ArgumentError(f"layers needs a GPT, or a model with one as .gpt; got {type(model).__name__}")
     below = [list(block.parameters()) for block in gpt.h]

@@ -198,7 +198,7 @@ class Trainer:
             while self.step_number < config.steps and not stop.requested and not self.stopped:
                 self._order_step()
                 evaluates = can_evaluate and _due(self.step_number, config.eval_interval, config.steps)
-                saves = config.out and _due(self.step_number, config.save_interval, config.steps)
+                saves = bool(config.out) and _due(self.step_number, config.save_interval, config.steps)
                 if evaluates or saves or progress.due() or stop.requested or self.step_number == config.steps:
                     self._wait()
                     progress.stepped(self._loss[-1], self.step_number)
@@ -210,7 +210,7 @@ class Trainer:
                         if stopping.exhausted or self.step_number == config.steps:
                             stopping.restore(self.model)
                             progress.restored(stopping)
-                            saves = config.out
+                            saves = bool(config.out)
                 if saves:
                     self.save()
                 if evaluates or saves:
