@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..files import FileGroup
 from .conversation import Conversation
 from .text import numbered_lines
 
@@ -104,6 +105,20 @@ def read_jsonl(path: str | os.PathLike) -> Iterator[Record]:
         count += 1
     if count == 0:
         raise DataError(f"{path} holds no record: wanted one JSON object a line")
+
+
+def write_jsonl(path: str | os.PathLike, conversations: Iterable[Conversation]) -> None:
+    """One line {"messages": …} for each conversation, which read_jsonl reads back if it ends with the assistant.
+
+    The file appears whole or not at all. Raises: CheckpointError if it cannot be written.
+    """
+    lines = []
+    for conversation in conversations:
+        messages = [{"role": message.role, "content": message.content} for message in conversation.messages]
+        lines.append(json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
+    path = Path(path)
+    with FileGroup(path.parent) as files:
+        files.text(path.name, "".join(lines))
 
 
 class _Lines:
