@@ -110,15 +110,19 @@ def read_jsonl(path: str | os.PathLike) -> Iterator[Record]:
 def write_jsonl(path: str | os.PathLike, conversations: Iterable[Conversation]) -> None:
     """One line {"messages": …} for each conversation, which read_jsonl reads back if it ends with the assistant.
 
-    The file appears whole or not at all. Raises: CheckpointError if it cannot be written.
+    The file appears whole or not at all. Raises: CheckpointError if it cannot be written, DataError for lone surrogates.
     """
     lines = []
     for conversation in conversations:
         messages = [{"role": message.role, "content": message.content} for message in conversation.messages]
         lines.append(json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
     path = Path(path)
+    try:
+        content = "".join(lines).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(f"{path}: a message holds {error.object[error.start]!r}, half a character") from None
     with FileGroup(path.parent) as files:
-        files.text(path.name, "".join(lines))
+        files.bytes(path.name, content)
 
 
 class _Lines:
