@@ -94,7 +94,7 @@ def read_jsonl(path: str | os.PathLike) -> Iterator[Record]:
             continue
         where = f"{path}, line {number}"
         try:
-            entry = json.loads(line)
+            entry = json.loads(line.removesuffix("\n"))  # else an end too early counts as column 1 of the next line
         except json.JSONDecodeError as error:
             raise DataError(f"{where}, column {error.colno}: no valid JSON: {error.msg}") from None
         except RecursionError:
@@ -110,7 +110,7 @@ def read_jsonl(path: str | os.PathLike) -> Iterator[Record]:
 def write_jsonl(path: str | os.PathLike, conversations: Iterable[Conversation]) -> None:
     """One line {"messages": …} for each conversation, which read_jsonl reads back if it ends with the assistant.
 
-    The file appears whole or not at all. Raises: CheckpointError if it cannot be written, DataError for lone surrogates.
+    The file appears whole or not at all. Raises: CheckpointError if that fails, DataError for half a character.
     """
     lines = []
     for conversation in conversations:

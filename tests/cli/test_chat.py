@@ -127,7 +127,7 @@ def test_files_with_spaces_and_several_conversations(talk, tmp_path, monkeypatch
 
 
 DAMAGED = {
-    "broken.jsonl": (b'{"messages": [', "line 1, column 16: no valid JSON"),
+    "broken.jsonl": (b'{"messages": [', "line 1, column 15: no valid JSON"),
     "empty.jsonl": (b"", "holds no record"),
     "binary.jsonl": (b"\x00\x01", "binary"),
     "latin.jsonl": (b"caf\xe9", "not UTF-8"),
