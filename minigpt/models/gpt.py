@@ -133,13 +133,14 @@ class GPT(Module):
                     repetition_penalty=repetition_penalty, min_new_tokens=min_new_tokens,
                 )  # fmt: skip
 
-    def reader(self, prompts, use_cache=True, vocab_size=None) -> Reader:
+    def reader(self, prompts, use_cache=True, vocab_size=None, cache=None) -> Reader:
         """Prompts (B, T), or B lists of different lengths, ready for decoding.decode and decoding.beam_search.
 
-        Use it inside `with model.evaluating():`. vocab_size: only ids below it may follow; all by default.
+        Use it inside `with model.evaluating():`. vocab_size: only ids below it may follow; all by default. cache: that
+        of an earlier reader, rewound to what its text and this single prompt have in common.
         """
         return Reader(
-            self._next_logits, self._new_cache if use_cache else None, prompts,
+            self._next_logits, self._new_cache if use_cache else None, prompts, cache=cache,
             block_size=self.config.block_size, vocab_size=min(vocab_size or np.inf, self.config.vocab_size),
         )  # fmt: skip
 
