@@ -2,6 +2,11 @@
 
 from .budget import family_table
 from .config import SHAPES, GPTConfig
+from .encoder import Encoder, EncoderConfig, MaskedLM
+from .encoder_classifier import ClassifierConfig, EncoderClassifier
 from .gpt import GPT
 
-__all__ = ["GPT", "SHAPES", "GPTConfig", "family_table"]
+__all__ = [
+    "GPT", "SHAPES", "ClassifierConfig", "Encoder", "EncoderClassifier", "EncoderConfig", "GPTConfig", "MaskedLM",
+    "family_table",
+]  # fmt: skip

@@ -12,6 +12,7 @@ from importlib import import_module
 _HOME = {
     "AttentionGrid": "attention",
     "KernelThreads": "threads",
+    "LayerStatistics": "layers",
     "LossCurve": "loss",
     "LossMask": "loss_mask",
     "SamplingSteps": "sampling",
@@ -19,7 +20,7 @@ _HOME = {
     "visible": "html",
 }
 
-__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "LossMask", "SamplingSteps", "View", "visible"]
+__all__ = ["AttentionGrid", "KernelThreads", "LayerStatistics", "LossCurve", "LossMask", "SamplingSteps", "View", "visible"]
 
 
 def __getattr__(name):
