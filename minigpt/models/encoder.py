@@ -24,12 +24,11 @@ from .. import functional as F
 from ..decoding.reader import id_rows
 from ..errors import ArgumentError, ConfigError, ShapeError
 from ..nn import Block, Dropout, Embedding, LayerNorm, Module, ModuleList
-from ..randomness import as_generator
+from ..randomness import Undrawn, as_generator
 from ..tensor import Tensor
 from .budget import check_memory
 from .config import GPTConfig
 from .folder import TextModel
-from .gpt import INIT_STD
 
 NO_LOSS = -100  # a target that does not count
 
@@ -66,15 +65,20 @@ class Encoder(Module):
     def __init__(self, config: EncoderConfig, rng=None):
         rng = as_generator(rng)
         C = config.n_embd
-        proj_std = INIT_STD / (2 * config.n_layer) ** 0.5  # as in gpt.py
+        # BERT's 0.02 belongs to its 768 channels. In narrow models it makes queries and keys so small that attention is
+        # all but uniform, and blanks, which say nothing of their own, take long to find their neighbours.
+        std = (3 * C) ** -0.5  # 0.021 for 768 channels
+        proj_std = std / (2 * config.n_layer) ** 0.5  # as in gpt.py
         self.config = config
-        self.wte = Embedding(config.vocab_size, C, rng=rng, init_std=INIT_STD)
-        self.wpe = Embedding(config.block_size, C, rng=rng, init_std=INIT_STD)
+        self.wte = Embedding(config.vocab_size, C, rng=rng, init_std=std)
+        self.wpe = Embedding(config.block_size, C, rng=rng, init_std=std)
+        if not isinstance(rng, Undrawn):
+            self.wpe.weight.data[...] = std * 2**0.5 * waves(config.block_size, C)  # learned from there on
         self.drop = Dropout(config.dropout, rng=rng)
         self.h = ModuleList(
             Block(
                 C, config.n_head, causal=False, dropout=config.dropout, bias=config.bias, eps=config.layer_norm_eps,
-                rng=rng, init_std=INIT_STD, proj_std=proj_std,
+                rng=rng, init_std=std, proj_std=proj_std,
             )
             for _ in range(config.n_layer)
         )  # fmt: skip
@@ -118,6 +122,19 @@ class Encoder(Module):
         if empty.size:
             raise ArgumentError(f"encoder: row {empty[0]} is padding only, so there is nothing to read; leave it out")
         return mask
+
+
+def waves(T: int, C: int) -> np.ndarray:
+    """Positions as sine waves: w[t, 2i] = sin(t / 10000^(2i / C)), w[t, 2i + 1] = cos(the same); (T, C) float32
+
+    A step to the neighbour is the same linear map at every place. So what one blank learns about looking at its
+    neighbours helps all; from random positions each place would have to learn it for itself, and a MaskedLM, which has
+    nothing else to start with, stands at the frequencies of letters for thousands of steps.
+    Source: Vaswani et al. 2017, section 3.5
+    """
+    angles = np.arange(T)[:, None] / 10000 ** (np.arange(0, C, 2) / C)  # (T, ceil(C / 2))
+    pairs = np.stack([np.sin(angles), np.cos(angles)], axis=2)  # (T, ceil(C / 2), 2)
+    return pairs.reshape(T, -1)[:, :C].astype(np.float32)
 
 
 class MaskedLM(TextModel):
