@@ -14,6 +14,7 @@ reading both sides. Then each fills blanks in text held out:
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -26,7 +27,7 @@ from ..training import TrainConfig, Trainer
 from ..training.baselines_blanks import BothSides
 
 SHAPE = {"n_layer": 2, "n_head": 4, "n_embd": 64, "block_size": 64}
-TRAINING = {"batch_size": 32, "lr": 3e-3, "warmup": 100, "weight_decay": 0.1}
+TRAINING: dict[str, Any] = {"batch_size": 32, "lr": 3e-3, "warmup": 100, "weight_decay": 0.1}
 ONE_BLANK_ROUNDS = 4  # blanks tried, one at a time, in each window
 ROWS = 64  # windows read at a time
 

@@ -1,4 +1,4 @@
-"""A model that grows while it trains, beside one that is deep from the start: the same text, windows, steps, final size.
+"""A model that grows while it trains, beside one that is deep from the start: same text, windows, steps, final size.
 
     at once         all blocks from the first step
     zero, copy      grown in equal stages, the depth doubling; new blocks that change nothing, or copies of the last one
@@ -18,7 +18,12 @@ from ..tokenizers import CharTokenizer
 from ..training import TrainConfig, Trainer
 from ..training.progressive import Stage, train_progressively, training_flops
 
-WAYS = {"zero": ("zero", False), "copy": ("copy", False), "zero, frozen": ("zero", True), "copy, frozen": ("copy", True)}
+WAYS = {
+    "zero": ("zero", False),
+    "copy": ("copy", False),
+    "zero, frozen": ("zero", True),
+    "copy, frozen": ("copy", True),
+}
 
 
 def doubling_stages(n_layer: int, steps: int) -> list[Stage]:

@@ -67,7 +67,7 @@ class Masking:
 
     @classmethod
     def of(cls, tokenizer: Tokenizer, **changes) -> Masking:
-        """For the ids of a tokenizer, which gets a `<mask>` token if it has none yet; its special ids are left alone."""
+        """For the ids of a tokenizer, which gets a `<mask>` if it has none yet; its special ids are left alone."""
         mask_id = add_mask_token(tokenizer)
         return cls(mask_id, tokenizer.vocab_size, tuple(tokenizer.special_tokens.values()), **changes)
 

@@ -9,9 +9,9 @@
 In a sound start none of them grows or shrinks by orders of magnitude from layer to layer, and the loss is that of a
 guess, ln V. The schemes differ in the deviation of the matrices (n_in, n_out); L blocks:
 
-    gpt2        0.02, output projections 0.02 / sqrt(2 L): each block adds to the residual twice (Radford et al. 2019, 2.3)
+    gpt2        0.02, output projections 0.02 / sqrt(2 L): each block adds to the residual twice; Radford et al. 2019
     unscaled    0.02 for all
-    xavier      sqrt(2 / (n_in + n_out)): as much forward as backward (Glorot & Bengio 2010, equation 16, there uniform)
+    xavier      sqrt(2 / (n_in + n_out)): as much forward as backward (Glorot & Bengio 2010, equation 12)
     he          sqrt(2 / n_in): for ReLU, which drops half (He et al. 2015, equation 10)
     large       1, embeddings too: what `standard_normal` without a thought gives
     zeros       0, embeddings too: every gradient is 0, so nothing is ever learnt
@@ -122,7 +122,7 @@ class _Stream:
 
 
 def layer_numbers(model: GPT, ids, targets) -> LayerNumbers:
-    """Forward and backward once on ids and targets (B, T) each; the model's gradients are left empty, dropout is off."""
+    """Forward and backward once on ids and targets (B, T) each; gradients are then empty; dropout is off."""
     model.zero_grad()
     was_training = model.training
     model.eval()

@@ -128,8 +128,7 @@ def waves(T: int, C: int) -> np.ndarray:
     """Positions as sine waves: w[t, 2i] = sin(t / 10000^(2i / C)), w[t, 2i + 1] = cos(the same); (T, C) float32
 
     A step to the neighbour is the same linear map at every place. So what one blank learns about looking at its
-    neighbours helps all; from random positions each place would have to learn it for itself, and a MaskedLM, which has
-    nothing else to start with, stands at the frequencies of letters for thousands of steps.
+    neighbours helps all; from random positions each place would have to learn it for itself.
     Source: Vaswani et al. 2017, section 3.5
     """
     angles = np.arange(T)[:, None] / 10000 ** (np.arange(0, C, 2) / C)  # (T, ceil(C / 2))
@@ -183,7 +182,7 @@ class MaskedLM(TextModel):
     def fill(self, text, tok=None, k: int = 5):
         """The k likeliest tokens for every blank: a list for each blank, best first, of (token, id, probability).
 
-        text: a string in which `<mask>` or ___ (three underscores) stands for one token each, or ids with config.mask_id
+        text: a string in which `<mask>` or ___ (three underscores) stands for one token each; or ids with mask_id
         tok:  the tokenizer; model.tokenizer unless given. See `models/fill.py`.
         """
         from .fill import fill_blanks

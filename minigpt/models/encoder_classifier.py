@@ -109,7 +109,9 @@ class EncoderClassifier(TextModel):
         hidden = self.encoder(ids, tokens)  # (B, T, C)
         if self.config.pooling == "first":
             if not tokens[:, 0].all():
-                raise ShapeError('pooling "first" reads the vector of column 0, which is padding here: pad on the right')
+                raise ShapeError(
+                    'pooling "first" reads the vector of column 0, which is padding here: pad on the right'
+                )
             pooled = hidden[:, 0]  # (B, C)
         else:
             share = tokens / tokens.sum(axis=1, keepdims=True)  # (B, T), 1 / number of tokens, 0 at padding

@@ -2,9 +2,9 @@
 
     model.fill("The ___ statement", tok)[0]     [Candidate(token='if', id=…, probability=0.4), Candidate('for', …), …]
 
-A blank is `<mask>` or ___ (three underscores; six are two blanks) and stands for one token: a word of a WordTokenizer, a
-character of a CharTokenizer. The blanks of a text are judged one by one, each with the others still blank; so two that
-depend on each other ("___ Angeles" and "Los ___") may be filled with what does not fit together.
+A blank is `<mask>` or ___ (three underscores; six are two blanks) and stands for one token: a word of a WordTokenizer,
+a character of a CharTokenizer. The blanks of a text are judged one by one, each with the others still blank; so two
+side by side that depend on each other may be filled with what does not fit together.
 """
 
 from __future__ import annotations

@@ -6,8 +6,8 @@ The token w between l and r is judged by both its neighbours and by nothing else
     P(w | l, r) = (c(l w r) + κ B(w | l, r)) / (c(l · r) + κ)    corrected by what stood between l and r, where known
 
 with c the counts in the training part and P(· | ·) the interpolated bigram of `baselines.py`. κ says how many sightings
-of a pair (l, r) weigh as much as the two bigrams; it is the one of KAPPAS that makes the last tenth of the training part
-most likely. A neighbour that is not known (a blank itself, the edge of the text) is left out.
+of a pair (l, r) weigh as much as the two bigrams; it is the one of KAPPAS that makes the last tenth of the training
+part most likely. A neighbour that is not known (a blank itself, the edge of the text) is left out.
 
 Source: D. MacKay and L. Peto, "A hierarchical Dirichlet language model" (1995), for the second line.
 """
@@ -45,7 +45,7 @@ class BothSides:
         part = cls(train_ids[:cut], vocab_size, kappa=1.0)
         held_out = np.asarray(train_ids[cut:]).astype(np.int64)
         pairs, row = np.unique(np.stack([held_out[:-2], held_out[2:]], axis=1), axis=0, return_inverse=True)
-        counts, both = part._evidence(*pairs.T)  # (K', V) each, for the different pairs
+        counts, both = part._evidence(pairs[:, 0], pairs[:, 1])  # (K', V) each, for the different pairs
         place = (row.reshape(-1), held_out[1:-1])
         likelihoods = [np.log(_mixed(counts, both, kappa)[place]).sum() for kappa in KAPPAS]
         return cls(train_ids, vocab_size, KAPPAS[int(np.argmax(likelihoods))])
@@ -59,7 +59,8 @@ class BothSides:
             if ids.size and not (ids.dtype.kind in "iu" and ids.min() >= -1 and ids.max() < self.vocab_size):
                 raise ArgumentError(f"{name} needs ids in 0 … {self.vocab_size - 1}, or -1 where it is not known")
         pairs, row = np.unique(np.stack([left, right], axis=1), axis=0, return_inverse=True)  # (K', 2), (K,)
-        return _mixed(*self._evidence(*pairs.T), self.kappa)[row.reshape(-1)]  # (K, V)
+        counts, both = self._evidence(pairs[:, 0], pairs[:, 1])  # (K', V) each
+        return _mixed(counts, both, self.kappa)[row.reshape(-1)]  # (K, V)
 
     def _evidence(self, left, right):
         """(c(l w r), B(w | l, r)) for every w, (K, V) each; an unknown neighbour makes all c 0."""

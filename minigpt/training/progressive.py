@@ -7,9 +7,9 @@
 A shallow model takes less time for a step, and what it has learnt is a start for the deeper one. Two ways to make a new
 block, `grow(init=…)`:
 
-    "zero"      random weights, but both output projections 0: the block adds nothing to the residual, so the function of
-                the model is unchanged until the projections learn. (Function-preserving growth: Chen et al. 2016,
-                "Net2Net"; zero projections: Goyal et al. 2017, section 5.1, there for the last scale of a residual block.)
+    "zero"      random weights, but both output projections 0: the block adds nothing to the residual, so the function
+                of the model is unchanged until the projections learn. (Growth that keeps the function: Chen et al.
+                2016, "Net2Net"; zeros: Goyal et al. 2017, section 5.1, there for the last scale of a residual block.)
     "copy"      the weights of the block below, which has learnt to do something useful with such a residual
                 (Gong et al. 2019, "Efficient training of BERT by progressively stacking"); the function changes.
 

@@ -20,7 +20,16 @@ _HOME = {
     "visible": "html",
 }
 
-__all__ = ["AttentionGrid", "KernelThreads", "LayerStatistics", "LossCurve", "LossMask", "SamplingSteps", "View", "visible"]
+__all__ = [
+    "AttentionGrid",
+    "KernelThreads",
+    "LayerStatistics",
+    "LossCurve",
+    "LossMask",
+    "SamplingSteps",
+    "View",
+    "visible",
+]
 
 
 def __getattr__(name):

@@ -154,7 +154,9 @@ def test_batches(rng):
 
 
 def rows_of(batches):
-    return [(ids.tolist(), targets.tolist()) for b in batches for ids, targets in zip(b["ids"], b["targets"], strict=True)]
+    return [
+        (ids.tolist(), targets.tolist()) for b in batches for ids, targets in zip(b["ids"], b["targets"], strict=True)
+    ]
 
 
 def test_validation_blanks_are_fixed(rng):

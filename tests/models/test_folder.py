@@ -34,7 +34,9 @@ def test_round_trip(model, tmp_path):
     for (name, p), q in zip(model.named_parameters(), loaded.parameters(), strict=True):
         assert np.array_equal(p.data, q.data), name
     assert loaded.tokenizer.encode("abc") == [0, 1, 2]
-    loaded.train().loss_sum(*([np.ones((1, 2), int)] * 2 if isinstance(model, MaskedLM) else [np.ones((1, 2), int), [1]]))
+    loaded.train().loss_sum(
+        *([np.ones((1, 2), int)] * 2 if isinstance(model, MaskedLM) else [np.ones((1, 2), int), [1]])
+    )
     model.tokenizer = None  # saved again without one: the old file goes
     model.save_pretrained(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["config.json", "model.safetensors"]

@@ -80,7 +80,10 @@ def test_growing_by_nothing_changes_nothing():
 
 def test_moments_follow_their_parameters():
     trainer = trained(3)
-    old = {id(p): trainer.optimizer.state[n] for n, p in enumerate(p for g in trainer.optimizer.groups for p in g["params"])}
+    old = {
+        id(p): trainer.optimizer.state[n]
+        for n, p in enumerate(p for g in trainer.optimizer.groups for p in g["params"])
+    }
     grown = grown_trainer(trainer, 2, rng=0)
     params = [p for g in grown.optimizer.groups for p in g["params"]]
     kept = [n for n, p in enumerate(params) if id(p) in old]
@@ -126,7 +129,8 @@ def test_a_whole_run():
 def test_a_grown_model_learns_with_two_workers():
     settings = TrainConfig.from_dict({**SETTINGS.to_dict(), "workers": 2})
     one, two = (
-        train_progressively(GPT(CONFIG, seed=0), DATA, s, [Stage(0, 1), Stage(4, 2)], rng=5) for s in (SETTINGS, settings)
+        train_progressively(GPT(CONFIG, seed=0), DATA, s, [Stage(0, 1), Stage(4, 2)], rng=5)
+        for s in (SETTINGS, settings)
     )
     np.testing.assert_allclose(one.history["loss"], two.history["loss"], rtol=1e-4)
 
@@ -144,7 +148,9 @@ def test_operations():
     head = 2 * 8 * 11
     blocks = flops_per_token(deep) / 3 - head
     second = (blocks + head) + blocks + head
-    assert training_flops(deep, stages, 10, 32, frozen=True) == pytest.approx(5 * 32 * (flops_per_token(shallow) + second))
+    assert training_flops(deep, stages, 10, 32, frozen=True) == pytest.approx(
+        5 * 32 * (flops_per_token(shallow) + second)
+    )
 
 
 @pytest.mark.parametrize(
