@@ -1,6 +1,8 @@
-"""Looking inside a model: activations by name, and how large numbers are before the first step."""
+"""Looking inside a model: activations by name, which tokens a prediction came from, numbers before the first step."""
 
 from .capture import capture
+from .explain import Explanation, explain
 from .initialisation import initialisation_study
+from .rollout import attention_rollout
 
-__all__ = ["capture", "initialisation_study"]
+__all__ = ["Explanation", "attention_rollout", "capture", "explain", "initialisation_study"]
