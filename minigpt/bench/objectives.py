@@ -26,7 +26,7 @@ from ..tokenizers import CharTokenizer
 from ..training import TrainConfig, Trainer
 from ..training.baselines_blanks import BothSides
 
-SHAPE = {"n_layer": 2, "n_head": 4, "n_embd": 64, "block_size": 64}
+SHAPE = {"n_layer": 2, "n_head": 4, "n_embd": 64, "block_size": 32}
 TRAINING: dict[str, Any] = {"batch_size": 32, "lr": 3e-3, "warmup": 100, "weight_decay": 0.1}
 ONE_BLANK_ROUNDS = 4  # blanks tried, one at a time, in each window
 ROWS = 64  # windows read at a time

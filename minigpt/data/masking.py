@@ -149,7 +149,7 @@ class MaskedData:
         if self.masking.vocab_size > vocab_size:
             raise ConfigError(
                 f"the masking knows {self.masking.vocab_size} ids, the model {vocab_size}: make the model after the "
-                "<mask> token was added, with vocab_size=tokenizer.vocab_size, or model.resize_vocab"
+                "<mask> token was added, with vocab_size=tokenizer.vocab_size"
             )
 
     def batch(self, rng: np.random.Generator | int | None, n: int) -> Batch:

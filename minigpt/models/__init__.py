@@ -5,8 +5,9 @@ from .config import SHAPES, GPTConfig
 from .encoder import Encoder, EncoderConfig, MaskedLM
 from .encoder_classifier import ClassifierConfig, EncoderClassifier
 from .gpt import GPT
+from .loading import load_model
 
 __all__ = [
     "GPT", "SHAPES", "ClassifierConfig", "Encoder", "EncoderClassifier", "EncoderConfig", "GPTConfig", "MaskedLM",
-    "family_table",
+    "family_table", "load_model",
 ]  # fmt: skip

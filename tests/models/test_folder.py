@@ -5,10 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from minigpt.data import MaskedData, Masking, TokenData
 from minigpt.errors import ArgumentError, CheckpointError
 from minigpt.files import FileGroup, read_json, read_tensors
 from minigpt.models import GPT, ClassifierConfig, EncoderClassifier, EncoderConfig, GPTConfig, MaskedLM
+from minigpt.models.loading import load_model
 from minigpt.tokenizers import CharTokenizer
+from minigpt.training import TrainConfig, Trainer
 
 NUMBERS = {"vocab_size": 13, "block_size": 8, "n_layer": 2, "n_head": 2, "n_embd": 8, "dropout": 0.1}
 MODELS = {
@@ -81,6 +84,39 @@ def test_damaged_config(model, tmp_path):
         (tmp_path / "config.json").write_text(json.dumps({**values, **change}))
         with pytest.raises(CheckpointError, match=message):
             type(model).from_pretrained(tmp_path)
+
+
+def test_the_class_is_found_by_the_folder(model, tmp_path):
+    model.save_pretrained(tmp_path)
+    assert type(load_model(tmp_path)) is type(model)
+    GPT(GPTConfig(**NUMBERS)).save_pretrained(tmp_path / "gpt")
+    assert type(load_model(tmp_path / "gpt")) is GPT
+    (tmp_path / "config.json").write_text('{"model_type": "t5"}')
+    with pytest.raises(CheckpointError, match="model_type is 't5'"):
+        load_model(tmp_path)
+
+
+def test_training_goes_on_bit_for_bit(tmp_path):
+    """Three steps, saved and resumed with the data passed again, three more: as six in one go."""
+    rng = np.random.default_rng(0)
+    data = MaskedData(TokenData(rng.integers(0, 12, 200)), Masking(12, 13))
+    config = TrainConfig(steps=6, batch_size=4, progress=False, workers=1, backend="numpy", out=str(tmp_path))
+
+    def started():
+        return Trainer(MODELS["masked"](), data, config)
+
+    whole, part = started(), started()
+    for _ in range(6):
+        whole.step()
+    for _ in range(3):
+        part.step()
+    part.save()
+    resumed = Trainer.resume(tmp_path, data)
+    assert isinstance(resumed.model, MaskedLM)
+    resumed.fit()
+    assert np.array_equal(resumed.history["loss"], whole.history["loss"])
+    with pytest.raises(CheckpointError, match="does not hold its data"):
+        Trainer.resume(tmp_path)
 
 
 def test_a_larger_tokenizer_is_refused(model):
