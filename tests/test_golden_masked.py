@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import minigpt as mg
 from minigpt.models import ClassifierConfig, EncoderClassifier, EncoderConfig, MaskedLM
 
 with np.load(Path(__file__).parent / "golden" / "masked.npz") as stored:
@@ -52,6 +53,18 @@ def test_logits_and_loss(task, dtype):
     close(loss.numpy(), f"{task}/loss", dtype)
     if task == "masked":
         close(model.encoder(IDS, MASK).numpy()[MASK], "masked/hidden", dtype)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_gradients_of_the_cpu_row(task):
+    if mg.backends()["cpu"] is not True:
+        pytest.skip("no cpu row here")
+    model = golden_model(task, "float32")
+    with mg.use("cpu"):
+        _, loss = model(IDS, targets_of(task), mask=MASK)
+        loss.backward()
+    for name, p in model.named_parameters():
+        close(p.grad, f"{task}/grad/{name.removeprefix('encoder.')}", "float32")
 
 
 @pytest.mark.parametrize("dtype", TOLERANCE)

@@ -8,6 +8,7 @@ import pytest
 import minigpt as mg
 from minigpt.data import MaskedData, Masking, TokenData
 from minigpt.errors import ArgumentError, ConfigError, ShapeError
+from minigpt.inspect import capture
 from minigpt.models import GPT, EncoderConfig, GPTConfig, MaskedLM
 from minigpt.models.encoder import waves
 from minigpt.training import TrainConfig, Trainer
@@ -74,6 +75,19 @@ def test_padding_gets_no_gradient(model, rng):
     total.backward()
     for (name, p), q in zip(model.named_parameters(), shorter.parameters(), strict=True):
         np.testing.assert_allclose(p.grad, q.grad, atol=1e-5, err_msg=name)
+
+
+def test_captured_attention_is_the_fused_one(model, rng):
+    ids = rng.integers(0, 11, (2, T))
+    ids[1, 5:] = PAD
+    fused = model(ids)[0].numpy()
+    with capture(model) as acts:
+        apart = model(ids)[0].numpy()
+    np.testing.assert_allclose(apart, fused, atol=1e-5)
+    weights = acts["encoder.h.1.attn.weights"]  # (B, H, T, T)
+    assert not weights[1, :, :, 5:].any()
+    assert (weights[0] > 0).all()
+    np.testing.assert_allclose(weights.sum(axis=-1), 1, rtol=1e-5)
 
 
 @pytest.mark.parametrize("row", ["numpy", "cpu"])
