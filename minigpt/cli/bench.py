@@ -8,6 +8,8 @@ import: time `import minigpt` beside `import numpy`, in turn.
 start:  time a fresh process up to the end of its first training step, with compiled kernels in the cache or without.
 time-to-loss: train in a fresh process until the whole validation part has a given loss; how long that took.
 kernels: time every version of every kernel, CPU's or card's, with its share of this machine's roofline.
+objectives: train a GPT and a MaskedLM on the same text and let both fill blanks, beside counts of both neighbours.
+progressive: train a model that grows beside one that is deep from the start.
 tokenizer: train byte-level BPE on Python's standard library and encode what was held out, beside Hugging Face's.
 tasks: train small models on tasks from a fixed seed; accuracy on unseen questions, and what it took.
 load: load a random GPT-2 from its files in fresh processes: peak memory beside the size of the files, and seconds.
@@ -96,6 +98,7 @@ def add_arguments(parser):
     kernels.add_argument("--write", metavar="PATH", help="put the table between the markers of this file as well")
     text = "the kernels in use beside this peer's; cpu: instead of the table, cuda: below it"
     kernels.add_argument("--peer", choices=("torch",), help=text)
+    add_training_actions(actions)
     text = "training and encoding of byte-level BPE, on one thread, beside Hugging Face's tokenizers where installed"
     tokenizer = add_action(actions, "tokenizer", text, "minigpt bench tokenizer --rounds 7")
     tokenizer.add_argument("--vocab-size", type=positive, default=20_000, help="ids to encode with (default: 20000)")
@@ -110,9 +113,31 @@ def add_arguments(parser):
     tasks.add_argument("--backend", metavar="ROW", help="numpy, cpu or cuda (default: cpu if usable here, else numpy)")
 
 
+def add_training_actions(actions):
+    text = "what a MaskedLM and a GPT of the same size learn from the same text, measured at blanks"
+    objectives = add_action(actions, "objectives", text, "minigpt bench objectives --steps 2000")
+    text = "training in stages of growing depth, new blocks from zero or copied, beside training all at once"
+    progressive = add_action(actions, "progressive", text, "minigpt bench progressive --steps 1000")
+    for action, steps in ((objectives, 2000), (progressive, 1000)):
+        action.add_argument("--data", default="python", metavar="NAME|PATH", help="corpus (default: python)")
+        action.add_argument("--steps", type=positive, default=steps, help=f"steps of each run (default: {steps})")
+        action.add_argument("--seed", type=int, default=1, help="seed of weights, batches and blanks (default: 1)")
+        add_backend(action)
+
+
 def run(args) -> int:
     if args.action == "tasks":
         return run_tasks_benchmark(args)
+    if args.action == "objectives":
+        from ..bench import objectives
+
+        print(objectives.report(objectives.compare_objectives(args.data, args.steps, args.seed, backend=args.backend)))
+        return 0
+    if args.action == "progressive":
+        from ..bench import progressive
+
+        print(progressive.report(progressive.compare_growth(args.data, args.steps, args.seed, backend=args.backend)))
+        return 0
     if args.action == "tokenizer":
         from ..bench.tokenizer import report as tokenizer_report
         from ..bench.tokenizer import run_benchmark

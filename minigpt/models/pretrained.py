@@ -64,12 +64,17 @@ def add_model_files(files: FileGroup, model, max_shard_bytes: int | None = None)
         if name not in shards and (name != INDEX or len(shards) == 1):
             files.remove(name)
     files.json(CONFIG, config_to_hf(model.config, model._tokenizer))
-    own = () if model._tokenizer is None else model._tokenizer.file_names()
+    add_tokenizer_files(files, model._tokenizer)
+
+
+def add_tokenizer_files(files: FileGroup, tokenizer) -> None:
+    """The files of a model's tokenizer, if it has one; those of a model that was saved here before go."""
+    own = () if tokenizer is None else tokenizer.file_names()
     for name in (name for kind in KINDS for name in kind.file_names()):
         if name not in own:
-            files.remove(name)  # the tokenizer of another model that was saved here before
-    if model._tokenizer is not None:
-        model._tokenizer.add_files(files)
+            files.remove(name)
+    if tokenizer is not None:
+        tokenizer.add_files(files)
 
 
 def load_gpt(cls, folder):
@@ -87,7 +92,7 @@ def load_gpt(cls, folder):
     head = tensors.pop(HEAD, None)
     config = config_from_hf(values, folder / CONFIG, bias=any(name.endswith(".bias") for name in tensors))
     model = cls(config, seed=Undrawn())
-    problems += _misfits(model, tensors)
+    problems += misfits(model, tensors)
     if problems:
         raise CheckpointError(f"{folder}: these tensors do not fit config.json: {'; '.join(problems)}")
 
@@ -131,7 +136,7 @@ def _own_names(stored: dict[str, StoredTensor]) -> tuple[dict[str, StoredTensor]
     return tensors, twice
 
 
-def _misfits(model, tensors: dict[str, StoredTensor]) -> list[str]:
+def misfits(model, tensors: dict[str, StoredTensor]) -> list[str]:
     """What is missing, unexpected, wrongly shaped or no float, each with its name and shapes."""
     own = dict(model.named_parameters())
     problems = [

@@ -1,4 +1,4 @@
-"""Which special tokens begin and end a text."""
+"""Which special tokens begin and end a text, stand for a blank, and fill up."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from .base import Tokenizer
 
 START = "<start>"
 ENDS = ("<|endoftext|>", "<eot>", "<end>")
+MASK = "<mask>"
+PAD = "<pad>"
 
 
 def end_token(tokenizer: Tokenizer) -> int | None:
@@ -16,3 +18,19 @@ def end_token(tokenizer: Tokenizer) -> int | None:
 def start_token(tokenizer: Tokenizer) -> int | None:
     """The id that begins a text: `<start>`, or the one that ends a text, after which another begins; else None."""
     return tokenizer.special_tokens.get(START, end_token(tokenizer))
+
+
+def mask_token(tokenizer: Tokenizer) -> int | None:
+    """The id that stands for a blank: of `<mask>`, or None if the tokenizer has no such special token."""
+    return tokenizer.special_tokens.get(MASK)
+
+
+def add_mask_token(tokenizer: Tokenizer) -> int:
+    """The id of `<mask>`, which is added at the end of the vocabulary if it is not there yet."""
+    tokenizer.add_special_tokens([MASK])
+    return tokenizer.special_tokens[MASK]
+
+
+def pad_token(tokenizer: Tokenizer) -> int | None:
+    """The id that fills up short rows, of `<pad>`; None if the tokenizer has no such special token."""
+    return tokenizer.special_tokens.get(PAD)

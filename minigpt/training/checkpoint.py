@@ -21,8 +21,7 @@ from ..backend import use
 from ..data import TokenData
 from ..errors import CheckpointError
 from ..files import FileGroup, read_json, read_tensors
-from ..models import GPT
-from ..models.pretrained import add_model_files
+from ..models.loading import add_files, load_model
 from . import lora
 from .config import TrainConfig
 
@@ -35,8 +34,6 @@ def save(trainer, folder) -> None:
         raise CheckpointError("save() needs a folder: pass one, or set TrainConfig(out=...)")
     folder = Path(folder)
     model = trainer.model
-    if not isinstance(model, GPT) and not hasattr(model, "add_files"):
-        raise CheckpointError(f"a {type(model).__name__} cannot be saved: it is no GPT and has no add_files(files)")
     arrays = {f"optimizer.{name}": a for name, a in trainer.optimizer.state_dict().items()}
     arrays |= {f"history.{name}": a for name, a in trainer.history.items()}
     arrays["parameter_checksums"] = _fingerprints(model)
@@ -51,10 +48,7 @@ def save(trainer, folder) -> None:
     with FileGroup(folder) as files:
         if settings["data"] == DATA and folder.resolve() not in trainer.data_saved_in:
             files.tensors(DATA, _compact(trainer.data))
-        if isinstance(model, GPT):
-            add_model_files(files, model)
-        else:
-            model.add_files(files)
+        add_files(files, model)
         lora.add_adapter_files(files, model)
         files.tensors(STATE, arrays)
         files.json(SETTINGS, settings)
@@ -75,7 +69,7 @@ def resume(cls, folder, data=None, model=None):
         raise CheckpointError(
             f"{folder} holds adapters: pass model=, their base with adapters that are not trained yet"
         )
-    model = GPT.from_pretrained(folder) if model is None else _filled(model, folder)
+    model = load_model(folder) if model is None else _filled(model, folder)
     try:
         config = TrainConfig.from_dict({**settings["config"], "out": str(folder)})
         loaded = data if data is not None else _load_data(folder, settings["data"])

@@ -12,6 +12,7 @@ from importlib import import_module
 _HOME = {
     "AttentionGrid": "attention",
     "KernelThreads": "threads",
+    "LayerStatistics": "layers",
     "LossCurve": "loss",
     "LossMask": "loss_mask",
     "SamplingSteps": "sampling",
@@ -21,8 +22,8 @@ _HOME = {
     "visible": "html",
 }
 
-__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "LossMask", "ReliabilityDiagram", "SamplingSteps",
-           "TokenScores", "View", "visible"]  # fmt: skip
+__all__ = ["AttentionGrid", "KernelThreads", "LayerStatistics", "LossCurve", "LossMask", "ReliabilityDiagram",
+           "SamplingSteps", "TokenScores", "View", "visible"]  # fmt: skip
 
 
 def __getattr__(name):

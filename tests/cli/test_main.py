@@ -28,6 +28,8 @@ ACTIONS = [
     ("bench", "int8"),
     ("bench", "kernels"),
     ("bench", "load"),
+    ("bench", "objectives"),
+    ("bench", "progressive"),
     ("bench", "start"),
     ("bench", "time-to-loss"),
     ("bench", "tokenizer"),
