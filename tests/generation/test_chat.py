@@ -32,10 +32,22 @@ def test_by_hand():
 def test_the_prompt_is_what_training_renders():
     model = ScriptedChat(ANSWERS)
     chat = mg.Chat(model, system="Be kind.")
-    chat.say("hi")
-    chat.say("hm")
-    before = Conversation(chat.conversation.messages[:-1])
-    np.testing.assert_array_equal(model.fed[6], render_prompt(before, model.tokenizer))
+    for text in ("hi", "hm", "greek", "a", "b"):
+        chat.say(text)
+        before = Conversation(chat.conversation.messages[:-1])
+        assert model.seen[-1] == model.tokenizer.decode(render_prompt(before, model.tokenizer))
+    np.testing.assert_array_equal(model.fed[6], render_prompt(before.messages[:4], model.tokenizer))
+
+
+def test_the_last_turns_are_read_in_their_order():
+    model = ScriptedChat(ANSWERS, block_size=48)
+    chat = mg.Chat(model, max_new_tokens=6)
+    for text in "abcd":
+        chat.say(text)
+    with pytest.warns(UserWarning, match="now 1 of 4"):
+        chat.say("e")
+    answered = "".join(f"<|user|>{text}<|end|><|assistant|>what?<|end|>" for text in "bcd")
+    assert model.seen[-1] == answered + "<|user|>e<|end|><|assistant|>"
 
 
 def test_pieces_are_whole_characters_and_come_while_the_rest_is_not_computed():
