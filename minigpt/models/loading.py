@@ -31,5 +31,5 @@ def add_files(files: FileGroup, model) -> None:
     elif isinstance(model, KINDS):
         model.add_files(files)
     else:
-        names = ", ".join(kind.__name__ for kind in (GPT, *KINDS))
-        raise CheckpointError(f"models that can be saved are {names}; this is a {type(model).__name__}")
+        names = ", ".join(kind.__name__ for kind in KINDS)
+        raise CheckpointError(f"models that can be saved are GPT, {names}; this is a {type(model).__name__}")
