@@ -1,4 +1,4 @@
-"""Which special tokens begin and end a text, stand for a blank, and fill up."""
+"""Which special tokens begin and end a text, and which one stands for a blank."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from .base import Tokenizer
 START = "<start>"
 ENDS = ("<|endoftext|>", "<eot>", "<end>")
 MASK = "<mask>"
-PAD = "<pad>"
 
 
 def end_token(tokenizer: Tokenizer) -> int | None:
@@ -29,8 +28,3 @@ def add_mask_token(tokenizer: Tokenizer) -> int:
     """The id of `<mask>`, which is added at the end of the vocabulary if it is not there yet."""
     tokenizer.add_special_tokens([MASK])
     return tokenizer.special_tokens[MASK]
-
-
-def pad_token(tokenizer: Tokenizer) -> int | None:
-    """The id that fills up short rows, of `<pad>`; None if the tokenizer has no such special token."""
-    return tokenizer.special_tokens.get(PAD)
