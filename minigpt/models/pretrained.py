@@ -85,7 +85,7 @@ def load_gpt(cls, folder):
     head = tensors.pop(HEAD, None)
     config = config_from_hf(values, folder / CONFIG, bias=any(name.endswith(".bias") for name in tensors))
     model = cls(config, seed=Undrawn())
-    problems += _misfits(model, tensors)
+    problems += misfits(model, tensors)
     if problems:
         raise CheckpointError(f"{folder}: these tensors do not fit config.json: {'; '.join(problems)}")
 
@@ -129,7 +129,7 @@ def _own_names(stored: dict[str, StoredTensor]) -> tuple[dict[str, StoredTensor]
     return tensors, twice
 
 
-def _misfits(model, tensors: dict[str, StoredTensor]) -> list[str]:
+def misfits(model, tensors: dict[str, StoredTensor]) -> list[str]:
     """What is missing, unexpected, wrongly shaped or no float, each with its name and shapes."""
     own = dict(model.named_parameters())
     problems = [
