@@ -7,6 +7,7 @@ from .conversation import Conversation, Message
 from .corpora import Corpus, load_corpus, python_prose, split_by_position
 from .dialogue import DIALOGUE_TOKENS, add_dialogue_tokens, end_id, has_dialogue_tokens, render, render_prompt
 from .packing import PackedData
+from .pairs import Pair, PairData
 from .prepare import tokenize_and_split, train_tokenizer
 from .records import Labelled, read_jsonl, read_records, read_tsv
 from .rendered import NO_LOSS, Rendered
@@ -15,7 +16,7 @@ from .tokens import TokenData
 
 __all__ = [
     "DIALOGUE_TOKENS", "NO_LOSS", "BucketedData", "Conversation", "Corpus", "Labelled", "Message", "PackedData",
-    "Rendered", "TokenData", "add_dialogue_tokens", "end_id", "has_dialogue_tokens", "in_split", "load_corpus",
+    "Pair", "PairData",    "Rendered", "TokenData", "add_dialogue_tokens", "end_id", "has_dialogue_tokens", "in_split", "load_corpus",
     "python_prose", "read_jsonl", "read_records", "read_tsv", "render", "render_prompt", "split_by_position",
     "split_of", "tokenize_and_split", "train_tokenizer",
 ]  # fmt: skip
