@@ -8,13 +8,17 @@ from __future__ import annotations
 import time
 from typing import Any, NamedTuple
 
-from ..data import PairData
+import numpy as np
+
+from ..data import Pair, PairData
 from ..data.pair_tasks import pair_task
 from ..errors import BackendError
-from ..generation.translate import bleu, exact_match, translate
+from ..generation.translate import before_end, bleu, exact_match, translate
+from ..inspect import capture
 from ..models import EncoderDecoder, EncoderDecoderConfig
 from ..tokenizers import CharTokenizer, Tokenizer, WordTokenizer
 from ..training import TrainConfig, Trainer
+from ..viz import AttentionGrid
 
 
 class Recipe(NamedTuple):
@@ -32,10 +36,10 @@ class Recipe(NamedTuple):
 
 _SMALL = {"n_layer": 2, "n_head": 4, "n_embd": 64}
 RECIPES: dict[str, Recipe] = {
-    "copy": Recipe(50_000, 4000, 64, 3e-3, 200, _SMALL, 0.99, 3),
-    "reverse": Recipe(50_000, 4000, 64, 3e-3, 200, _SMALL, 0.99, 3),
-    "dates": Recipe(50_000, 3000, 64, 3e-3, 200, _SMALL, 0.98, 5),
-    "translation": Recipe(50_000, 4000, 64, 2e-3, 200, {**_SMALL, "n_embd": 128}, 0.95, 8),
+    "copy": Recipe(40_000, 2000, 64, 3e-3, 200, _SMALL, 0.99, 3),
+    "reverse": Recipe(40_000, 2000, 64, 3e-3, 200, _SMALL, 0.99, 3),
+    "dates": Recipe(40_000, 1500, 64, 3e-3, 200, _SMALL, 0.98, 5),
+    "translation": Recipe(40_000, 1500, 64, 2e-3, 200, {**_SMALL, "n_embd": 128}, 0.95, 8),
 }
 UNSEEN = 1000  # pairs of the test part
 
@@ -46,11 +50,13 @@ class Result(NamedTuple):
     seconds: float  # data, training, and answering
     cpu_seconds: float  # of all threads together
     model: EncoderDecoder
+    examples: list[tuple[Pair, str]]  # and the answers
 
 
 def run(task: str, seed: int = 0, backend: str | None = None, steps: int | None = None, progress=True) -> Result:
     """Train on a task once, answer UNSEEN inputs greedily. steps: other than the recipe's."""
     make, recipe = pair_task(task), RECIPES[task]
+    recipe = recipe._replace(steps=steps or recipe.steps)
     start, cpu_start = time.perf_counter(), time.process_time()
     train, test = list(make("train", recipe.pairs, seed)), list(make("test", UNSEEN, seed + 1))
     tokenizer = tokenizer_for(task, train)
@@ -62,7 +68,7 @@ def run(task: str, seed: int = 0, backend: str | None = None, steps: int | None 
         seed=seed,
     )
     config = TrainConfig(
-        steps=steps or recipe.steps, batch_size=recipe.batch_size, lr=recipe.lr, warmup=min(recipe.warmup, steps or recipe.steps),
+        steps=recipe.steps, batch_size=recipe.batch_size, lr=recipe.lr, warmup=min(recipe.warmup, recipe.steps),
         weight_decay=0.01, betas=(0.9, 0.98), backend=backend, seed=seed, eval_interval=0, progress=progress,
     )  # fmt: skip
     trainer = Trainer(model, data, config)
@@ -73,7 +79,35 @@ def run(task: str, seed: int = 0, backend: str | None = None, steps: int | None 
     answers = translate(model, tokenizer, [pair.source for pair in test])
     exact = exact_match(answers, [pair.target for pair in test])
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-    return Result(exact, _bleu(answers, [pair.target for pair in test]), seconds, cpu_seconds, model)
+    examples = list(zip(test, answers, strict=True))[:3]
+    return Result(exact, _bleu(answers, [pair.target for pair in test]), seconds, cpu_seconds, model, examples)
+
+
+def report(task: str, result: Result) -> str:
+    """One line of figures, and three unseen inputs with what the model made of them."""
+    recipe = RECIPES[task]
+    bleu_text = "" if result.bleu is None else f", BLEU {result.bleu:.1f}"
+    lines = [
+        f"{task}: {result.exact:.1%} of {UNSEEN} unseen inputs exact{bleu_text}, in {result.seconds:.0f} s "
+        f"({result.cpu_seconds:.0f} s of CPU time); wanted {recipe.wanted:.0%} in {recipe.minutes} minutes on two cores"
+    ]
+    for pair, answer in result.examples:
+        mark = "right" if answer == pair.target else f"wrong, wanted {pair.target}"
+        lines.append(f"  {pair.source} -> {answer}  ({mark})")
+    return "\n".join(lines)
+
+
+def cross_attention(model: EncoderDecoder, text: str, title: str | None = None) -> AttentionGrid:
+    """The picture of what the decoder looks at while it writes its answer to `text`: rows are what it writes."""
+    tok, c = model.tokenizer, model.config
+    src = np.array([tok.encode(text)])  # (1, S)
+    written = before_end(model.generate(src)[0], c.end_id)  # (T,)
+    tgt = np.concatenate([[c.start_id], written])[None, : c.block_size]  # (1, T + 1)
+    with model.evaluating(), capture(model, "decoder.*.cross.weights") as acts:
+        model(src, tgt)
+    weights = [acts[f"decoder.{i}.cross.weights"][0] for i in range(len(model.decoder))]  # (H, T + 1, S) each
+    queries = [*(tok.decode([i]) for i in written), "<end>"][: tgt.shape[1]]  # row t is written after tgt[: t + 1]
+    return AttentionGrid(weights, queries, title or f"Cross-attention: {text}", keys=[tok.decode([i]) for i in src[0]])
 
 
 def tokenizer_for(task: str, pairs) -> Tokenizer:

@@ -1,16 +1,16 @@
 """A small language to translate into: other words, another order, and endings that agree.
 
     English     the old women do not see a small dog near the river
-    Toy         femani kelti si puni toma rivo an vedanti nu
+    Toy         femani kelte punil punko so rivon an vedanti nu
 
 What differs, so that word by word will not do:
 
 - The verb stands last: subject, object, place, verb (English: subject, verb, object, place); "not" comes after it.
-- Adjectives stand after their noun, in the opposite order; articles do too ("si" for "a", none for "the").
-- Every noun is of class I or II, which English does not show. Adjectives and "si" have the ending of their noun's class
-  and number: -o, -i for I, -a, -e for II.
+- Adjectives stand after their noun, in the opposite order; articles do too ("s-" for "a" and "some", none for "the").
+- Every noun is of class I or II, which neither English nor the noun itself shows. Adjectives and "s-" have the ending of
+  their noun's class and number: -o, -i for I, -a, -e for II.
 - "near the river" is "the river near": the place word stands after its noun.
-- The verb says tense and the number of its subject by its ending.
+- The verb says tense and the number of its subject by its ending; a time stands first.
 
 The grammar is deterministic: a sentence has exactly one translation, so exact match is a fair score. Languages of this
 kind are many (Turkish, Basque and Japanese have verbs at the end, French and Hebrew adjectives behind the noun); this
