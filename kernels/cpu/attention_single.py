@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 
-from .jit import exp, kernel, largest
+from .jit import exp, in_one_piece, kernel, largest
 from .ladder import rung
 
 
@@ -76,20 +76,21 @@ def attention_single_v1(q, k, v, scale, y, scores):  # q, y (D,), k, v (Tk, D), 
 @kernel
 def attention_single_v2(q, k, v, scale, y, scores, has_mask, mask):
     zero, one = q.dtype.type(0), q.dtype.type(1)
+    query, out = in_one_piece(q), in_one_piece(y)
     for j in range(scores.size):
-        key, dot = k[j], zero
-        for d in range(q.size):
-            dot += q[d] * key[d]
+        key, dot = in_one_piece(k[j]), zero
+        for d in range(query.size):
+            dot += query[d] * key[d]
         scores[j] = scale * dot
     if has_mask:
         apply_mask(scores, mask, scores.size)
     lse = softmax_row(scores, scores.size, one)
-    for d in range(y.size):
-        y[d] = zero
+    for d in range(out.size):
+        out[d] = zero
     for j in range(scores.size):
-        value, weight = v[j], scores[j]
-        for d in range(y.size):
-            y[d] += weight * value[d]
+        value, weight = in_one_piece(v[j]), scores[j]
+        for d in range(out.size):
+            out[d] += weight * value[d]
     return lse
 
 

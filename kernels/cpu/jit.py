@@ -1,6 +1,7 @@
 """How every CPU kernel is compiled, and the few things that LLVM has to be told about.
 
-- nogil: the kernel runs while other Python threads run; a batch is split over threads, never a kernel over cores.
+- nogil: the kernel runs while other Python threads run; a batch is split over threads, and only where there is
+  nothing else to split, the rows of a matrix (threads.py).
 - cache: compiled once per machine and kept on disk.
 - FAST lets LLVM reorder sums (without which no sum is vectorised) and contract a * b + c, but keeps NaN and Inf exact:
   attention masks are made of -inf.
@@ -18,6 +19,7 @@ import numba
 import numpy as np
 from llvmlite import binding, ir
 from numba import types
+from numba.core.imputils import impl_ret_borrowed
 from numba.extending import get_cython_function_address, intrinsic, overload
 
 FAST = {"reassoc", "contract", "nsz", "arcp", "afn"}
@@ -68,6 +70,31 @@ def largest(row):
     for i in range(row.size):
         m = larger(m, row[i])
     return m
+
+
+# --- rows of views -------------------------------------------------------------------------------------------
+
+
+def in_one_piece(row):
+    """A 1-D array whose elements are known to lie side by side, as those of a head's key inside (B, T, H, D) do.
+
+    Numba only knows that of whole arrays in C order. Told so, LLVM vectorises a loop over the row; else it steps
+    through it by a stride that could be anything.
+    """
+    return row
+
+
+@intrinsic
+def _as_contiguous(typingctx, row):
+    def generate(context, builder, signature, args):
+        return impl_ret_borrowed(context, builder, signature.return_type, args[0])  # the same pointer and shape
+
+    return row.copy(layout="C")(row), generate
+
+
+@overload(in_one_piece, jit_options={"nogil": True})
+def _in_one_piece(row):
+    return lambda row: _as_contiguous(row)
 
 
 # --- 2^n for whole n, by writing n into the exponent bits ---------------------------------------------------

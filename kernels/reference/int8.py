@@ -18,7 +18,7 @@ LARGEST = 127  # not -128, so that the range is symmetric and 0 stays 0
 def int8_quantize(weight):  # (out, in) floats -> q (out, in) int8, scale (out,) float32
     largest = np.max(np.abs(weight), axis=1, initial=0.0)  # (out,)
     scale = np.where(largest > 0, largest / LARGEST, 1).astype(np.float32)
-    return np.rint(weight / scale[:, None]).astype(np.int8), scale
+    return np.rint(weight / scale[:, None]).astype(np.int8, order="C"), scale  # rows in one piece, also of weight.T
 
 
 def int8_linear_forward(x, q, scale, bias=None, residual=None):  # x (N, in), q (out, in), scale (out,)

@@ -24,7 +24,7 @@ def start_ids(tok) -> list[int]:
 
 def token_text(tok, token_id: int) -> str:
     """One token as text. Part of a character has none: `bytes:\\xe4\\xbd` then, as completions APIs write it."""
-    if hasattr(tok, "decode_bytes"):
+    if getattr(tok, "TOKENS_ARE_BYTES", False):
         raw = tok.decode_bytes([token_id])
         try:
             return raw.decode("utf-8")

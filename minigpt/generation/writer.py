@@ -21,7 +21,7 @@ def stop_strings(stop) -> list[str]:
 class Writer:
     """The text of one continuation, as its tokens arrive.
 
-    tok      a tokenizer. One with decode_bytes(ids) has its bytes joined to characters; of others all ids are decoded
+    tok      a tokenizer. One with TOKENS_ARE_BYTES has its bytes joined to characters; of others all ids are decoded
              together, and only what is new counts, so that a tokenizer of words puts its spaces
     stops    the text ends before the first of these strings that is complete
     prompt   ids before the continuation
@@ -39,7 +39,9 @@ class Writer:
         self.reason = "length"
         self._taken = 0
         self._longest = max(map(len, self.stops), default=0)
-        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace") if hasattr(tok, "decode_bytes") else None
+        self._utf8 = (
+            codecs.getincrementaldecoder("utf-8")("replace") if getattr(tok, "TOKENS_ARE_BYTES", False) else None
+        )
         self._context = [] if self._utf8 else list(prompt)[-CONTEXT:]
         self._before = tok.decode(self._context) if self._context else ""
 

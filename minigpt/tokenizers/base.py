@@ -13,7 +13,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..errors import TokenizerError
 from ..files import FileGroup
@@ -23,6 +23,7 @@ class Tokenizer(ABC):
     """Base class. Attributes: `FILE` (its file name in a checkpoint folder), `special_tokens` (name → id)."""
 
     FILE: str
+    TOKENS_ARE_BYTES: ClassVar[bool] = False  # whether the bytes of a sequence are those of its tokens, joined
 
     def __init__(self) -> None:
         self.special_tokens: dict[str, int] = {}
@@ -50,6 +51,10 @@ class Tokenizer(ABC):
 
         Raises: TokenizerError for an id outside 0 … vocab_size−1, or for anything but integers.
         """
+
+    def decode_bytes(self, ids: Iterable[int], skip_special_tokens: bool = False) -> bytes:
+        """The text of `ids` as UTF-8 bytes; a kind whose tokens may end inside a character gives them exactly."""
+        return self.decode(ids, skip_special_tokens).encode("utf-8")
 
     @abstractmethod
     def add_files(self, files: FileGroup) -> None:

@@ -52,6 +52,7 @@ class BPETokenizer(Tokenizer):
     """
 
     FILE = bpe_files.WHOLE
+    TOKENS_ARE_BYTES = True
 
     def __init__(
         self,

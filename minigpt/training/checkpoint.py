@@ -110,6 +110,18 @@ def _compact(data) -> dict[str, np.ndarray]:
     return {k: p.astype(np.min_scalar_type(int(p.max()))) for k, p in parts.items() if p is not None}
 
 
+def saved_data(folder) -> TokenData | None:
+    """The token ids that were saved with a training checkpoint; None where there are none (weights only, memory maps).
+
+    Raises CheckpointError if the files are damaged.
+    """
+    folder = Path(folder)
+    if not (folder / SETTINGS).exists():
+        return None
+    note = read_json(folder / SETTINGS).get("data")
+    return None if note is None else _load_data(folder, note)
+
+
 def _load_data(folder, note):
     if note is None:
         raise CheckpointError(f"{folder} does not hold its data; pass it: Trainer.resume(folder, data=...)")

@@ -15,11 +15,14 @@ _HOME = {
     "LossCurve": "loss",
     "LossMask": "loss_mask",
     "SamplingSteps": "sampling",
+    "ReliabilityDiagram": "reliability",
+    "TokenScores": "token_scores",
     "View": "base",
     "visible": "html",
 }
 
-__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "LossMask", "SamplingSteps", "View", "visible"]
+__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "LossMask", "ReliabilityDiagram", "SamplingSteps",
+           "TokenScores", "View", "visible"]  # fmt: skip
 
 
 def __getattr__(name):

@@ -58,20 +58,8 @@ class View(ABC):
         Raises ArgumentError for an unknown suffix, a missing folder, or a path that is a folder; CheckpointError if it
         cannot be written (disk full, no permission), and what was there before is then untouched.
         """
-        path = Path(path)
+        path = checked_path(path)
         kind = path.suffix.lower()
-        if kind not in SUFFIXES:
-            raise ArgumentError(
-                f"save() chooses the format by the suffix, one of {', '.join(SUFFIXES)}; got {path.name!r}. "
-                f"For a live page use {path.with_suffix('.html').name if path.name else 'view.html'!r}."
-            )
-        if not path.parent.is_dir():
-            raise ArgumentError(
-                f"cannot save {path.name!r}: the folder {str(path.parent)!r} does not exist. "
-                "Create it first, e.g. pathlib.Path(path).parent.mkdir(parents=True)."
-            )
-        if path.is_dir():
-            raise ArgumentError(f"save() needs a file name, but {str(path)!r} is a folder.")
         if kind == ".html":
             content = html.page(self.title, self.to_html()).encode("utf-8")
         else:
@@ -89,6 +77,25 @@ class View(ABC):
         with house_style():
             self.fig().savefig(buffer, format=kind, dpi=dpi, metadata=undated)
         return buffer.getvalue()
+
+
+def checked_path(path):
+    """`path` as a pathlib.Path, if a view can be saved there; else an ArgumentError, before any work is done."""
+    path = Path(path)
+    kind = path.suffix.lower()
+    if kind not in SUFFIXES:
+        raise ArgumentError(
+            f"save() chooses the format by the suffix, one of {', '.join(SUFFIXES)}; got {path.name!r}. "
+            f"For a live page use {path.with_suffix('.html').name if path.name else 'view.html'!r}."
+        )
+    if not path.parent.is_dir():
+        raise ArgumentError(
+            f"cannot save {path.name!r}: the folder {str(path.parent)!r} does not exist. "
+            "Create it first, e.g. pathlib.Path(path).parent.mkdir(parents=True)."
+        )
+    if path.is_dir():
+        raise ArgumentError(f"save() needs a file name, but {str(path)!r} is a folder.")
+    return path
 
 
 def _smaller(png):

@@ -61,9 +61,9 @@ def test_recipe_on_the_command_line(text, capsys):
 
 def test_ctrl_c_during_the_recipe_is_130_without_traceback(text, monkeypatch, capsys):
     class Interrupted(Trainer):
-        def step(self):
+        def _order_step(self):
             signal.raise_signal(signal.SIGINT)
-            return super().step()
+            super()._order_step()
 
     monkeypatch.setattr(recipe, "Trainer", Interrupted)
     assert main(["bench", "recipe", "--data", text, "--seeds", "1", "--steps", "9", "--backend", "numpy"]) == 130

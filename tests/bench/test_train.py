@@ -118,7 +118,7 @@ def test_report_of_the_cpu(taking_turns, capsys):
 
 
 def test_a_side_in_a_process_of_its_own():
-    side = train.Side("ours-numpy", "baby", 1)
+    side = train.Side("ours-numpy", "baby", 1, "cpu")
     try:
         assert side.run(1) > 0
         assert side.peak >= side.base > 0

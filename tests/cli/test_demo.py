@@ -122,9 +122,9 @@ def test_the_checkpoint_goes_on_and_generates(demo, capsys):
 
 def test_ctrl_c_saves_and_leaves_the_results_out(tmp_path, monkeypatch, capsys):
     class Interrupted(Trainer):
-        def step(self):
+        def _order_step(self):
             signal.raise_signal(signal.SIGINT)
-            return super().step()
+            super()._order_step()
 
     monkeypatch.setattr("minigpt.training.Trainer", Interrupted)
     (tmp_path / "text.txt").write_text(TEXT, encoding="utf-8")

@@ -24,6 +24,8 @@ ACTIONS = [
     ("bench", "recipe"),
     ("bench", "train"),
     ("bench", "import"),
+    ("bench", "decode"),
+    ("bench", "int8"),
     ("bench", "kernels"),
     ("bench", "load"),
     ("bench", "start"),

@@ -54,7 +54,9 @@ class Pieces(Tokenizer):
 class BytePieces(Pieces):
     """The same, and it tells its bytes."""
 
-    def decode_bytes(self, ids):
+    TOKENS_ARE_BYTES = True
+
+    def decode_bytes(self, ids, skip_special_tokens=False):
         return b"".join(self.pieces[i] for i in ids)
 
 

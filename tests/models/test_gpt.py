@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 
 import minigpt as mg
+from minigpt import functional as F
 from minigpt import optim
+from minigpt.errors import ArgumentError
 from minigpt.models import GPT, GPTConfig
 
 V, T, L, H, C = 11, 8, 3, 2, 8
@@ -226,6 +228,33 @@ def test_wrong_targets():
     targets[1, 2] = V
     with pytest.raises(mg.ArgumentError, match=r"targets: id 11 at index \(1, 2\)"):
         GPT(CONFIG)(ids, targets)
+
+
+# ---- the last position alone
+
+
+@pytest.mark.parametrize("length", [1, T])
+def test_logits_of_the_last_position_are_those_of_the_whole(length):
+    model, ids = spread(GPT(CONFIG)), batch()[0][:, :length]
+    whole, _ = model(ids)
+    last, loss = model(ids, only_last=True)
+    assert loss is None
+    np.testing.assert_allclose(last.numpy(), whole.numpy()[:, -1:], rtol=1e-6, atol=1e-6)
+
+
+def test_a_prompt_is_read_without_the_logits_of_all_its_positions(monkeypatch):
+    """For 1,000 tokens of GPT-2 those would be 200 MB."""
+    seen = []
+    linear = F.linear
+    monkeypatch.setattr(F, "linear", lambda x, w, *a, **kw: seen.append((x.shape, w.shape)) or linear(x, w, *a, **kw))
+    GPT(CONFIG).generate(batch()[0][:, :6], 2, temperature=0)
+    assert [x for x, w in seen if w == (V, C)] == [(3, 1, C), (3, 1, C)]
+
+
+def test_a_loss_needs_all_positions():
+    ids, targets = batch()
+    with pytest.raises(ArgumentError, match="only_last"):
+        GPT(CONFIG)(ids, targets, only_last=True)
 
 
 # ---- mask and positions

@@ -7,6 +7,9 @@ from hypothesis import strategies as st
 
 import minigpt as mg
 from minigpt import functional as F
+from minigpt.backend import current_row
+from minigpt.decoding.cache import LayerCache
+from minigpt.errors import GraphError
 from minigpt.randomness import dropout_keys
 
 
@@ -210,3 +213,28 @@ ONES = np.ones((1, 2, 3, 4))
 def test_refusals(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("row", ["numpy", "cpu"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_tokens_after_a_cache_see_it_and_themselves(row, masked, rng):
+    """In pieces, one token at a time, or at once: the same as without a cache."""
+    B, T, H, C = 2, 7, 2, 6
+    packed = rng.normal(size=(B, T, 3 * C))
+    mask = rng.random((B, 1, 1, T)) < 0.7 if masked else None
+    wanted = F.self_attention(packed, H, mask=mask, causal=True).numpy()
+    with mg.use(row):
+        for pieces in ([7], [3, 1, 1, 2], [1] * 7):
+            cache, start, got = LayerCache(current_row(), B, H, 9, C // H, np.float64), 0, []
+            for n in pieces:
+                seen = None if mask is None else mask[..., : start + n]
+                got.append(F.cached_attention(packed[:, start : start + n], H, cache, seen).numpy())
+                start += n
+            np.testing.assert_allclose(np.concatenate(got, axis=1), wanted, rtol=1e-10, atol=1e-12)
+
+
+def test_no_gradient_passes_a_cache(rng):
+    packed = mg.Tensor(rng.normal(size=(1, 2, 6)), requires_grad=True)
+    y = F.cached_attention(packed, 1, LayerCache(current_row(), 1, 1, 4, 2, np.float64))
+    with pytest.raises(GraphError, match="AttentionCached has no backward"):
+        y.sum().backward()

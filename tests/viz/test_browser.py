@@ -1,58 +1,11 @@
 """Pages in a real browser, opened from disk: the scripts run, the numbers shown are the arrays' numbers."""
 
-import json
-import os
-import shutil
-import subprocess
-
 import numpy as np
 import pytest
 
-from minigpt.viz import AttentionGrid, KernelThreads, LossCurve, LossMask, SamplingSteps, html
+from minigpt.viz import AttentionGrid, KernelThreads, LossCurve
 from minigpt.viz.figure import colour_table
 from minigpt.viz.threads_figure import thread_colours
-
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-REQUIRED = "MINIGPT_REQUIRE_BROWSER" in os.environ  # set where the tests must not be skipped
-pytestmark = pytest.mark.skipif(
-    CHROMIUM is None and not REQUIRED, reason="no Chromium on the PATH; on Debian: apt install chromium"
-)
-
-FLAGS = (
-    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --enable-logging=stderr --window-size=1200,900 --dump-dom"
-).split()
-
-# What a reader's mouse and keyboard would do, and what the page then shows, left as JSON on the body.
-PROBE = """<script>
-const out = {}, all = (s, root = document) => [...root.querySelectorAll(s)];
-const views = all(".mg-view"), shown = (view) => all(".now", view)[0].textContent;
-const hover = (target, x, y) => {
-  const box = target.getBoundingClientRect();
-  const at = {clientX: box.left + x * box.width, clientY: box.top + y * box.height, bubbles: true};
-  target.dispatchEvent(new PointerEvent("pointermove", at));
-};
-const press = (target, key) => target.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
-PROBE_BODY
-document.body.dataset.probe = JSON.stringify(out);
-</script>"""
-
-
-@pytest.fixture
-def browse(tmp_path, read_html):
-    """A function (fragments, probe) -> what the probe found, with the console's messages as "console"."""
-
-    def run(fragments, probe):
-        path = tmp_path / "page.html"
-        text = html.page("Test", *fragments, PROBE.replace("PROBE_BODY", probe))
-        path.write_text(text, encoding="utf-8")
-        command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", path.as_uri()]
-        done = subprocess.run(command, capture_output=True, encoding="utf-8", timeout=120, check=True)
-        found = json.loads(read_html(done.stdout).all("body")[0].get("data-probe", "{}"))
-        found["console"] = [line for line in done.stderr.splitlines() if "CONSOLE" in line]
-        return found
-
-    return run
 
 
 def test_the_console_is_watched(browse):
@@ -266,72 +219,6 @@ def test_threads_are_named_and_walked_through(browse):
     assert found["read"] == f"<tile> [0, 0], read (after barrier 1): 13 loads by {threads}, first in request 1"
     assert found["colour"] == [*(thread_colours(40)[0] * 255).round().astype(int), 255]
     assert "40 stores, each element once" in found["captions"]
-    assert found["ready"] == "1"
-    assert found["console"] == []
-
-
-def test_tokens_that_carry_loss(browse):
-    tokens = ["<|user|>", "2 + 2?\n", "</script>", "<|end|>", "<|assistant|>", "4", "<|end|>"]
-    view = LossMask(tokens, [False] * 5 + [True] * 2)
-    probe = """
-      out.learned = all(".text u").map((token) => token.textContent);
-      out.lines = all(".text").map((line) => line.textContent);
-      out.colour = getComputedStyle(all("u")[0]).backgroundColor;
-      out.before = shown(views[0]);
-      hover(all(".text u")[0], 0.5, 0.5);
-      out.over = shown(views[0]);
-      hover(all(".text span")[0], 0.5, 0.5);
-      out.other = shown(views[0]);
-      out.ready = views[0].dataset.ready;
-    """
-    found = browse([view._repr_html_()], probe)
-    assert found["learned"] == ["4", "<|end|>"]
-    assert found["lines"] == ["<|user|>2␣+␣2?↵", "</script><|end|><|assistant|>4<|end|>"]
-    assert found["colour"] == "rgb(0, 114, 178)"
-    assert found["before"] == "2 of 7 tokens carry loss: blue, underlined"
-    assert found["over"] == "token 5: 4 carries loss"
-    assert found["other"] == "token 0: <|user|> is only read"
-    assert found["ready"] == "1"
-    assert found["console"] == []
-
-
-def test_sampling_tables_follow_the_token(browse):
-    """The table shows the arrays of the token pointed at; arrow keys walk through the text."""
-    p = np.random.default_rng(0).dirichlet(np.ones(4), (3, 2))[..., :3]  # (3 tokens, 2 stages, 3 candidates)
-    p[1, 1, 2] = 0.0
-    view = SamplingSteps(
-        ["model", "T 0.8"], [["a", "<b>", "c"], ["d", "你", "f"], ["g", "h", " "]], p, [0, 1, 2], "so "
-    )
-    probe = """
-      const text = all("[role=application]")[0];
-      const rows = () => all("tbody tr").map((row) => [...row.children].map((cell) => cell.textContent));
-      out.start = shown(document);
-      out.words = all(".text span").map((span) => span.textContent);
-      out.tables = [rows()];
-      press(text, "ArrowRight"); out.tables.push(rows());
-      out.drawn = all("tr.drawn").map((row) => row.rowIndex);
-      out.removed = getComputedStyle(all("tbody tr")[2].children[2]).backgroundColor;
-      press(text, "End"); out.tables.push(rows());
-      press(text, "ArrowRight"); out.end = shown(document);
-      all(".text span")[1].dispatchEvent(new PointerEvent("pointerenter"));
-      out.pointed = shown(document);
-      out.ready = views[0].dataset.ready;
-    """
-    found = browse([view._repr_html_()], probe)
-    assert found["words"] == ["so␣", "a", "你", "␣"]
-    for step, table in enumerate(found["tables"]):
-        assert [row[0] for row in table[:-1]] == [html.visible(token) for token in view.candidates[step]]
-        assert table[-1][0] == "all others"
-        for k, row in enumerate(table):
-            for s, text in enumerate(row[1:]):
-                value = p[step, s, k] if k < 3 else view.rest[step, s]
-                small = {0: "–"}.get(value, "<.001") if value < 0.0005 else None
-                assert text == small if small else float(text) == pytest.approx(value, abs=0.00051)
-    assert found["drawn"] == [2]
-    assert found["removed"] == "rgb(217, 217, 221)"
-    assert found["start"].startswith("token 1 of 3: a, probability")
-    assert found["end"].startswith("token 3 of 3: ␣, probability")
-    assert found["pointed"] == found["start"]
     assert found["ready"] == "1"
     assert found["console"] == []
 

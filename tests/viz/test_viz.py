@@ -9,7 +9,7 @@ import minigpt.viz as viz
 
 
 def test_names_are_listed_and_load():
-    assert {"AttentionGrid", "LossCurve", "View", "visible"} <= set(dir(viz))
+    assert {"AttentionGrid", "LossCurve", "ReliabilityDiagram", "TokenScores", "View", "visible"} <= set(dir(viz))
     for name in viz.__all__:
         assert getattr(viz, name).__name__ == name
 

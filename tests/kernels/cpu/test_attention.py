@@ -232,3 +232,19 @@ def test_nan_weights_of_a_projection_reach_the_loss(rng):
         weight = rng.normal(size=(4, 12)).astype(np.float32)
         weight[0, 0] = np.nan  # in the queries alone
         assert np.isnan(F.self_attention(F.linear(x, weight), 1, causal=True).sum().item())
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_one_query_on_the_keys_of_a_cache(batch, masked, dtype, agree, rng):
+    """The keys are the beginning of a longer array, the query lies inside q | k | v of its token."""
+    k, v = (np.full((batch, 2, 90, 5), np.nan, dtype) for _ in range(2))
+    k[:, :, :71], v[:, :, :71] = rng.normal(size=(2, batch, 2, 71, 5))
+    q = rng.normal(size=(batch, 1, 3 * 10)).astype(dtype)[..., 10:20].reshape(batch, 1, 2, 5).transpose(0, 2, 1, 3)
+    mask = rng.random((batch, 1, 1, 71)) < 0.5 if masked else None
+    if masked:
+        mask[0] = False  # sees nothing
+    settings = (mask, True, 0.6)
+    with np.errstate(all="ignore"):
+        wanted = NUMPY.attention_forward(q, k[:, :, :71], v[:, :, :71], *settings)
+    agree(CPU.attention_forward(q, k[:, :, :71], v[:, :, :71], *settings), wanted, floor=1.0)
