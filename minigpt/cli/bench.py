@@ -105,7 +105,9 @@ def add_arguments(parser):
     seq2seq.add_argument("--seed", type=int, default=0, help="of data, weights and batches (default: 0)")
     seq2seq.add_argument("--steps", type=positive, help="training steps (default: those of the recipe)")
     seq2seq.add_argument("--out", metavar="FOLDER", help="save each model in a folder of its task's name")
-    seq2seq.add_argument("--picture", metavar="PATH", help="draw the cross-attention for one unseen input of the last task")
+    seq2seq.add_argument(
+        "--picture", metavar="PATH", help="draw the cross-attention for one unseen input of the last task"
+    )
     add_backend(seq2seq)
     text = "training and encoding of byte-level BPE, on one thread, beside Hugging Face's tokenizers where installed"
     tokenizer = add_action(actions, "tokenizer", text, "minigpt bench tokenizer --rounds 7")

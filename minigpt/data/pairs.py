@@ -54,14 +54,8 @@ class PairData:
         self.train = _checked("train", train)
         self.val = None if val is None else _checked("val", val)
         self.start_id, self.end_id, self.pad_id, self.block_size = start_id, end_id, pad_id, block_size
-        for name, part in (("train", self.train), ("val", self.val or [])):
-            for i, (source, target) in enumerate(part) if block_size is not None else ():
-                for what, n in (("a source", len(source)), ("a target with its start", len(target) + 1)):
-                    if n > block_size:
-                        raise DataError(
-                            f"{name}[{i}] has {what} of {n} tokens, block_size is {block_size}: leave long pairs out, "
-                            "or use a model with a longer context"
-                        )
+        if block_size is not None:
+            self._check_lengths(block_size)
         # neighbours in this order have sources, and mostly targets, of about one length
         self._by_length = np.argsort([len(source) for source, _ in self.train], kind="stable")
 
@@ -116,6 +110,16 @@ class PairData:
                 bad = target[(target < 0) | (target >= vocab_size)]
                 if bad.size:
                     raise DataError(f"{name}[{i}] has the target id {bad[0]}, needs 0 to {vocab_size - 1}")
+
+    def _check_lengths(self, block_size: int) -> None:
+        for name, part in (("train", self.train), ("val", self.val or [])):
+            for i, (source, target) in enumerate(part):
+                for what, n in (("a source", len(source)), ("a target with its start", len(target) + 1)):
+                    if n > block_size:
+                        raise DataError(
+                            f"{name}[{i}] has {what} of {n} tokens, block_size is {block_size}: leave long pairs out, "
+                            "or use a model with a longer context"
+                        )
 
     def _batch_of(self, part, chosen) -> Batch:
         sources = [part[i][0] for i in chosen]

@@ -7,8 +7,8 @@ What differs, so that word by word will not do:
 
 - The verb stands last: subject, object, place, verb (English: subject, verb, object, place); "not" comes after it.
 - Adjectives stand after their noun, in the opposite order; articles do too ("s-" for "a" and "some", none for "the").
-- Every noun is of class I or II, which neither English nor the noun itself shows. Adjectives and "s-" have the ending of
-  their noun's class and number: -o, -i for I, -a, -e for II.
+- Every noun is of class I or II, which neither English nor the noun itself shows. Adjectives and "s-" have the ending
+  of their noun's class and number: -o, -i for I, -a, -e for II.
 - "near the river" is "the river near": the place word stands after its noun.
 - The verb says tense and the number of its subject by its ending; a time stands first.
 

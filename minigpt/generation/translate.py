@@ -11,22 +11,28 @@ from ..models import EncoderDecoder
 
 
 def translate(
-    model: EncoderDecoder, tokenizer, texts: Sequence[str], max_new_tokens=None, batch_size=64, **settings
-) -> list[str]:
-    """What the model makes of each text, in order. tokenizer None: the model's.
+    model: EncoderDecoder, tokenizer, texts: Sequence[str], max_new_tokens=None, batch_size=64, src_tokenizer=None,
+    **settings,
+) -> list[str]:  # fmt: skip
+    """What the model makes of each text, in order.
 
+    tokenizer: None for the model's; src_tokenizer: of the texts, if that is another
     settings: those of model.generate (temperature, top_k, top_p, seed, beams …); greedy unless set. Texts of similar
     length are read together, batch_size at a time. Raises ArgumentError, ShapeError, TokenizerError.
     """
     if isinstance(texts, str):
         raise ArgumentError("translate takes a list of texts; for one: translate(model, tokenizer, [text])[0]")
     tokenizer = tokenizer or model.tokenizer
-    sources = [tokenizer.encode(text) for text in texts]
+    if src_tokenizer is None and model.config.src_vocab_size is not None:
+        raise ArgumentError("source and target of this model have tables of their own: pass src_tokenizer= as well")
+    sources = [(src_tokenizer or tokenizer).encode(text) for text in texts]
     order = sorted(range(len(texts)), key=lambda i: len(sources[i]))
     out = [""] * len(texts)
     for start in range(0, len(order), batch_size):
         chosen = order[start : start + batch_size]
-        for i, ids in zip(chosen, model.generate([sources[i] for i in chosen], max_new_tokens, **settings), strict=True):
+        for i, ids in zip(
+            chosen, model.generate([sources[i] for i in chosen], max_new_tokens, **settings), strict=True
+        ):
             out[i] = tokenizer.decode(before_end(ids, model.config.end_id))
     return out
 

@@ -15,8 +15,6 @@ Source: Vaswani et al. 2017
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 
 from .. import functional as F
@@ -26,7 +24,7 @@ from ..decoding.cache import DecoderCache
 from ..decoding.loop import decode
 from ..decoding.reader import Reader, id_rows
 from ..decoding.sampling import Sampling, check_count
-from ..errors import ArgumentError, ShapeError, TokenizerError
+from ..errors import ArgumentError, ShapeError
 from ..nn import (
     DecoderBlock,
     Dropout,
@@ -34,7 +32,6 @@ from ..nn import (
     EncoderBlock,
     LayerNorm,
     LearnedPositions,
-    Module,
     ModuleList,
     SinusoidalPositions,
 )
@@ -42,23 +39,27 @@ from ..randomness import as_generator
 from ..tensor import Tensor
 from .budget import check_memory
 from .encoder_decoder_config import EncoderDecoderConfig
+from .folder import TextModel
 from .source import source_mask, source_rows
 
 NO_TARGET = -100  # a target that does not count: the `ignore_index` of cross entropy
 
 
-class EncoderDecoder(Module):
+class EncoderDecoder(TextModel):
     """Encoder and decoder stacks of equal width; the head is tied to the target's token table.
 
     config:  an EncoderDecoderConfig
     seed:    int, Generator or None; the initial weights are drawn from it
+    tokenizer: that of both sides, or of the target alone where src_vocab_size gives the source a table of its own
     Token tables are drawn with deviation 1 / sqrt(C) and read times sqrt(C), so that what a token is and where it
     stands are of one size (Vaswani et al. 2017, section 3.4), and the tied head still begins with small logits.
     """
 
+    model_type = "minigpt-encoder-decoder"
+    config_class = EncoderDecoderConfig
+
     def __init__(self, config: EncoderDecoderConfig, seed=0):
-        if not isinstance(config, EncoderDecoderConfig):
-            raise ArgumentError(f"EncoderDecoder needs an EncoderDecoderConfig, got {type(config).__name__}")
+        self.check_config(config)
         check_memory(config)
         rng = as_generator(seed)
         C, std = config.n_embd, config.n_embd**-0.5
@@ -70,10 +71,7 @@ class EncoderDecoder(Module):
         own_table = config.src_vocab_size is not None
         self.src_wte = Embedding(config.src_vocab_size, C, rng=rng, init_std=std) if own_table else None
         self.wte = Embedding(config.vocab_size, C, rng=rng, init_std=std)
-        if config.positions == "sinusoidal":
-            self.src_wpe, self.wpe = (SinusoidalPositions(config.block_size, C) for _ in range(2))
-        else:
-            self.src_wpe, self.wpe = (LearnedPositions(config.block_size, C, rng=rng) for _ in range(2))
+        self.src_wpe, self.wpe = (_positions(config, rng) for _ in range(2))
         self.drop = Dropout(config.dropout, rng=rng)
         n_decoder = config.n_decoder_layer or config.n_layer
         self.encoder = ModuleList(EncoderBlock(C, config.n_head, **shape) for _ in range(config.n_layer))
@@ -82,7 +80,6 @@ class EncoderDecoder(Module):
         self.ln_encoder, self.ln_decoder = (
             LayerNorm(C, config.layer_norm_eps, config.bias) if config.norm == "pre" else None for _ in range(2)
         )
-        self._tokenizer = None
 
     def forward(self, src, tgt, targets=None, src_mask=None, tgt_mask=None):
         """src (B, S), tgt (B, T) integers, tgt beginning with start_id -> (logits Tensor (B, T, V), loss or None)
@@ -207,36 +204,6 @@ class EncoderDecoder(Module):
         """ids (B, T) -> logits of the token that follows (B, V)"""
         return self.decode(ids, None, cache=cache).numpy()[:, -1]  # (B, V)
 
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> EncoderDecoder:
-        """Read what save_pretrained wrote, with the tokenizer beside it; in evaluation mode. Raises CheckpointError."""
-        from .folder import load_model
-
-        return load_model(cls, EncoderDecoderConfig, folder)
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json, model.safetensors and the tokenizer, each replaced in one piece. Raises CheckpointError."""
-        from .folder import save_model
-
-        save_model(self, folder)
-
-    @property
-    def tokenizer(self):
-        """The tokenizer of source and target. Raises TokenizerError if there is none."""
-        if self._tokenizer is None:
-            raise TokenizerError("this model has no tokenizer: set model.tokenizer = tok, or pass it to the function")
-        return self._tokenizer
-
-    @tokenizer.setter
-    def tokenizer(self, tokenizer):
-        if tokenizer is not None and self.src_wte is not None:
-            raise ArgumentError("source and target have tables of their own: keep their two tokenizers beside the model")
-        if tokenizer is not None and tokenizer.vocab_size > self.config.vocab_size:
-            raise ArgumentError(
-                f"the tokenizer knows {tokenizer.vocab_size} tokens, the model only {self.config.vocab_size}"
-            )
-        self._tokenizer = tokenizer
-
     def _checked_ids(self, what: str, ids, read: int = 0) -> np.ndarray:
         """ids (B, T) integers that, after the `read` tokens before them, stay within block_size."""
         ids = id_rows(f"EncoderDecoder, {what}", ids.data if isinstance(ids, Tensor) else ids)
@@ -257,3 +224,9 @@ class EncoderDecoder(Module):
 
     def extra_repr(self):
         return ", ".join(f"{name}={value}" for name, value in self.config.to_dict().items() if value is not None)
+
+
+def _positions(config: EncoderDecoderConfig, rng) -> SinusoidalPositions | LearnedPositions:
+    if config.positions == "sinusoidal":
+        return SinusoidalPositions(config.block_size, config.n_embd)
+    return LearnedPositions(config.block_size, config.n_embd, rng=rng)

@@ -1,66 +1,97 @@
-"""A model as a folder in a layout of our own: config.json says which model it is, model.safetensors has its weights.
+"""What models on text share: a tokenizer of their own, and a folder that they are saved in and read from.
 
-GPT keeps the layout of Hugging Face's GPT-2 (`pretrained.py`); this is for the models that have no such counterpart.
+    config.json           "model_type", by which a folder is known, and the numbers of the config
+    model.safetensors     every parameter under its own name
+    tokenizer files       if the model has a tokenizer
+
+GPT has a layout of its own, that of Hugging Face's GPT-2: `pretrained.py`.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any, ClassVar
+
 import numpy as np
 
-from ..errors import CheckpointError, ConfigError
+from ..errors import ArgumentError, CheckpointError, ConfigError, TokenizerError
 from ..files import FileGroup, read_json
+from ..nn import Module
 from ..randomness import Undrawn
-from ..tokenizers import KINDS, find_tokenizer
-from .pretrained import CONFIG, misfits, find_folder
-from .weights import INDEX, WEIGHTS, stored_tensors
+from ..tokenizers import find_tokenizer
+from .pretrained import CONFIG, add_tokenizer_files, misfits
+from .weights import WEIGHTS, stored_tensors
 
 
-def model_type(cls) -> str:
-    """EncoderDecoder -> "minigpt-encoder-decoder" """
-    return "minigpt" + "".join(f"-{c.lower()}" if c.isupper() else c for c in cls.__name__)
+class TextModel(Module):
+    """Base of models that read token ids. Subclasses set `model_type` and `config_class`, and self.config."""
 
+    model_type: ClassVar[str]
+    config_class: ClassVar[type]
+    config: Any
+    _tokenizer: Any = None
 
-def save_model(model, folder) -> None:
-    """Write all files of the model; each appears whole or not. Raises CheckpointError; files from before stay."""
-    with FileGroup(folder) as files:
-        add_files(files, model)
+    @classmethod
+    def check_config(cls, config) -> None:
+        """Raise ArgumentError unless the config is of the class that this model needs."""
+        if type(config) is not cls.config_class:
+            wanted = cls.config_class.__name__
+            raise ArgumentError(
+                f"{cls.__name__} needs {'an' if wanted[0] in 'AEIOU' else 'a'} {wanted}, got "
+                f"{type(config).__name__}; from a dict: {wanted}.from_dict(d)"
+            )
 
+    @property
+    def tokenizer(self):
+        """The tokenizer that belongs to the weights. Raises TokenizerError if there is none."""
+        if self._tokenizer is None:
+            raise TokenizerError(
+                "this model has no tokenizer: set model.tokenizer = tok, or pass the tokenizer to the function"
+            )
+        return self._tokenizer
 
-def add_files(files: FileGroup, model) -> None:
-    """The model's files as part of a group that changes together."""
-    files.tensors(WEIGHTS, {name: p.numpy() for name, p in model.named_parameters()})
-    files.json(CONFIG, {"model_type": model_type(type(model)), **model.config.to_dict()})
-    # what an earlier model left here would be read in place of this one, or as its tokenizer
-    own = () if model._tokenizer is None else model._tokenizer.file_names()
-    stale = [INDEX, *(name for kind in KINDS for name in kind.file_names() if name not in own)]
-    for name in [*stale, *(path.name for path in files.folder.glob("model-*-of-*.safetensors"))]:
-        files.remove(name)
-    if model._tokenizer is not None:
-        model._tokenizer.add_files(files)
+    @tokenizer.setter
+    def tokenizer(self, tokenizer):
+        if tokenizer is not None and tokenizer.vocab_size > self.config.vocab_size:
+            raise ArgumentError(
+                f"the tokenizer knows {tokenizer.vocab_size} tokens, the model only {self.config.vocab_size}"
+            )
+        self._tokenizer = tokenizer
 
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write the folder; each file appears whole or not. Raises CheckpointError if it cannot be written."""
+        with FileGroup(folder) as files:
+            self.add_files(files)
 
-def load_model(cls, config_class, folder):
-    """Inverse of save_model, in evaluation mode. float64 weights stay so, others become float32.
+    def add_files(self, files: FileGroup) -> None:
+        """The model's files as part of a group that changes together."""
+        files.json(CONFIG, {"model_type": self.model_type, **self.config.to_dict()})
+        files.tensors(WEIGHTS, {name: p.numpy() for name, p in self.named_parameters()})
+        add_tokenizer_files(files, self._tokenizer)
 
-    Raises CheckpointError if files are missing or damaged, of another kind of model, or do not fit config.json.
-    """
-    folder = find_folder(folder)
-    values = read_json(folder / CONFIG)
-    kind = values.pop("model_type", None)
-    if kind != model_type(cls):
-        raise CheckpointError(f"{folder / CONFIG}: model_type is {kind!r}, {cls.__name__} needs {model_type(cls)!r}")
-    try:
-        model = cls(config_class.from_dict(values), seed=Undrawn())
-    except ConfigError as error:
-        raise CheckpointError(f"{folder / CONFIG}: {error}") from None
-    tensors = stored_tensors(folder)
-    problems = misfits(model, tensors)
-    if problems:
-        raise CheckpointError(f"{folder}: these tensors do not fit config.json: {'; '.join(problems)}")
-    dtype = np.dtype(np.float64 if all(tensor.dtype == "F64" for tensor in tensors.values()) else np.float32)
-    for name, p in model.named_parameters():
-        if p.dtype != dtype:
-            p.data = np.empty(p.shape, dtype)
-        tensors[name].copy_into(p.data)
-    model.tokenizer = find_tokenizer(folder)
-    return model.eval()
+    @classmethod
+    def from_pretrained(cls, folder: str | Path):
+        """The model that save_pretrained wrote, in evaluation mode. Raises CheckpointError, which lists all misfits."""
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise CheckpointError(f"no folder {folder}: wanted one that save_pretrained wrote")
+        values = read_json(folder / CONFIG)
+        kind = values.pop("model_type", None)
+        if kind != cls.model_type:
+            raise CheckpointError(
+                f"{folder / CONFIG}: model_type is {kind!r}, a {cls.__name__} needs {cls.model_type!r}"
+            )
+        try:
+            model = cls(cls.config_class.from_dict(values), seed=Undrawn())  # type: ignore[attr-defined, call-arg]
+        except ConfigError as error:
+            raise CheckpointError(f"{folder / CONFIG}: {error}") from None
+        tensors = stored_tensors(folder)
+        problems = misfits(model, tensors)
+        if problems:
+            raise CheckpointError(f"{folder}: these tensors do not fit config.json: {'; '.join(problems)}")
+        double = all(tensor.dtype == "F64" for tensor in tensors.values())
+        for name, p in model.named_parameters():
+            p.data = np.empty(p.shape, np.float64 if double else np.float32)
+            tensors[name].copy_into(p.data)
+        model.tokenizer = find_tokenizer(folder)
+        return model.eval()

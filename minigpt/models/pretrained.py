@@ -62,12 +62,17 @@ def add_model_files(files: FileGroup, model, max_shard_bytes: int | None = None)
         if name not in shards and (name != INDEX or len(shards) == 1):
             files.remove(name)
     files.json(CONFIG, config_to_hf(model.config, model._tokenizer))
-    own = () if model._tokenizer is None else model._tokenizer.file_names()
+    add_tokenizer_files(files, model._tokenizer)
+
+
+def add_tokenizer_files(files: FileGroup, tokenizer) -> None:
+    """The files of a model's tokenizer, if it has one; those of a model that was saved here before go."""
+    own = () if tokenizer is None else tokenizer.file_names()
     for name in (name for kind in KINDS for name in kind.file_names()):
         if name not in own:
-            files.remove(name)  # the tokenizer of another model that was saved here before
-    if model._tokenizer is not None:
-        model._tokenizer.add_files(files)
+            files.remove(name)
+    if tokenizer is not None:
+        tokenizer.add_files(files)
 
 
 def load_gpt(cls, folder):

@@ -27,9 +27,9 @@ class AttentionGrid(View):
     title     str, or None for a default
     causal    True: grey out the keys after each query; False: never; None: do so if all of them are zero
 
-    Attributes, all plain: `weights` (L, H, T, K) float32 or float64, a read-only copy; `tokens`, `keys` lists of
-    str, the same without cross-attention; `entropy` (L, H) float64 in nats, mean over the rows that attend to something (NaN if none does);
-    `causal` bool; `title` str.
+    Attributes, all plain: `weights` (L, H, T, K) float32 or float64, a read-only copy; `tokens`, `keys` lists of str,
+    the same list without cross-attention; `entropy` (L, H) float64 in nats, mean over the rows that attend to something
+    (NaN if none does); `causal` bool; `title` str.
 
     Raises ShapeError, ArgumentError or NumericsError when the weights are no attention weights.
     """

@@ -46,7 +46,9 @@ def test_every_batch_holds_training_pairs_and_all_come():
             seen[tuple(src[mask]), tuple(targets[: n - 1])] += 1
     assert set(seen) == known
     assert max(seen.values()) < 80  # 40 on average
-    by_rank = [sum(seen[tuple(s), tuple(t)] for s, t in (d.train[i] for i in part)) for part in np.split(d._by_length, 4)]
+    by_rank = [
+        sum(seen[tuple(s), tuple(t)] for s, t in (d.train[i] for i in part)) for part in np.split(d._by_length, 4)
+    ]
     np.testing.assert_allclose(by_rank, 400, rtol=0.15)  # no preference for short sources or long ones
 
 

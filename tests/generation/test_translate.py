@@ -32,6 +32,16 @@ def test_order_and_batches_change_nothing(model):
     assert translate(model, None, []) == []
 
 
+def test_a_source_with_a_tokenizer_of_its_own():
+    numbers, letters = CharTokenizer("0123"), CharTokenizer("ab", ("<start>", "<end>"))
+    config = EncoderDecoderConfig(4, 8, 1, 2, 8, start_id=2, end_id=3, src_vocab_size=4)
+    model = EncoderDecoder(config, seed=0)
+    (text,) = translate(model, letters, ["0321"], src_tokenizer=numbers)
+    assert text == letters.decode(before_end(model.generate([[0, 3, 2, 1]])[0], 3))
+    with pytest.raises(mg.ArgumentError, match="pass src_tokenizer"):
+        translate(model, letters, ["ab"])
+
+
 def test_what_stands_before_the_end():
     assert before_end(np.array([3, 4, 8, 8]), 8).tolist() == [3, 4]
     assert before_end(np.array([8, 3]), 8).tolist() == []

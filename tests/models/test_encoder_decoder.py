@@ -41,7 +41,12 @@ SOURCES = [[3, 4, 5], [6, 7, 8, 3, 4, 5, 6], [5], [8, 8]]
 
 @pytest.mark.parametrize(
     "settings",
-    [{}, {"norm": "post", "activation": "relu"}, {"positions": "learned"}, {"src_vocab_size": 12, "n_decoder_layer": 1}],
+    [
+        {},
+        {"norm": "post", "activation": "relu"},
+        {"positions": "learned"},
+        {"src_vocab_size": 12, "n_decoder_layer": 1},
+    ],
 )
 def test_generate_reads_sources_of_different_lengths_side_by_side(settings):
     different = []
@@ -125,9 +130,7 @@ def test_loss_of_a_batch_is_the_sum_of_its_rows(sources, filler):
     targets = np.where(np.arange(4) < (np.array(lengths)[:, None] % 4) + 1, np.roll(tgt, -1, axis=1), -100)
     with mg.no_grad():
         total, count = model.loss_sum(src, tgt, targets, mask)
-        alone = [
-            model.loss_sum(np.array([s]), tgt[b : b + 1], targets[b : b + 1]) for b, s in enumerate(sources)
-        ]
+        alone = [model.loss_sum(np.array([s]), tgt[b : b + 1], targets[b : b + 1]) for b, s in enumerate(sources)]
     assert count == sum(n for _, n in alone)
     assert float(total.item()) == pytest.approx(sum(float(loss.item()) for loss, _ in alone), rel=1e-4)
 
@@ -182,30 +185,43 @@ def test_captured_attention_by_name():
     np.testing.assert_allclose(acts["output"], plain, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "message"),
-    [
-        (lambda m: m(np.zeros((1, 0), int), np.array([[1]])), mg.ShapeError, "the source: ids must be integers .* at least 1"),
-        (lambda m: m.generate([[3], []], 4), mg.ShapeError, "prompt 1 must be a list of at least one"),
-        (lambda m: m.generate([[], []], 4), mg.ShapeError, "the source: ids must be integers"),
-        (lambda m: m(np.ones((1, 9), int), np.array([[1]])), mg.ShapeError, "the source has 9 tokens, more than block_size = 8"),
-        (lambda m: m(np.array([[3]]), np.ones((1, 9), int)), mg.ShapeError, "the target has 9 tokens, more than block_size"),
-        (lambda m: m.generate([[3]], 9), mg.ArgumentError, "max_new_tokens 9 is more than block_size 8"),
-        (lambda m: m(np.array([[3, 4]]), np.array([[1]]), src_mask=np.ones((1, 3), bool)), mg.ShapeError,
-         r"src_mask has shape \(1, 3\), needs \(B, S\) = \(1, 2\)"),
-        (lambda m: m(np.array([[3, 4]]), np.array([[1]]), src_mask=np.ones((1, 2))), mg.ArgumentError, "src_mask must be boolean"),
-        (lambda m: m(np.array([[3, 4]]), np.array([[1]]), src_mask=np.zeros((1, 2), bool)), mg.ArgumentError, "row 0 is empty"),
-        (lambda m: m(np.array([[3]]), np.array([[1]]), tgt_mask=np.ones((2, 1), bool)), mg.ShapeError, "tgt_mask has shape"),
-        (lambda m: m(np.array([[3], [4]]), np.array([[1]])), mg.ShapeError, "1 targets but 2 sources"),
-        (lambda m: m(np.array([[3]]), np.array([[1, 4]]), np.array([[4]])), mg.ShapeError, "targets .* must be"),
-        (lambda m: m.decode(np.array([[1]]), mg.Tensor(np.ones((1, 3, 6), np.float32))), mg.ShapeError,
-         "decoder has width C = 8 .* must be equally wide"),
-        (lambda m: m(np.array([[V]]), np.array([[1]])), mg.ArgumentError, "9"),
-        (lambda m: m.generate([[3]], beams=2, temperature=1.0), mg.ArgumentError, "beam search draws nothing"),
-        (lambda m: m.generate([[3]], src_mask=np.ones((1, 1), bool)), mg.ArgumentError, "belongs to an array"),
-        (lambda m: EncoderDecoder(SHAPE), mg.ArgumentError, "needs an EncoderDecoderConfig, got dict"),
-    ],
-)  # fmt: skip
-def test_errors(call, error, message):
-    with pytest.raises(error, match=message):
+ONE, START_ROW = np.array([[3]]), np.array([[START]])
+TWO = np.array([[3, 4]])
+ERRORS = {
+    "no source tokens": (
+        lambda m: m(np.zeros((1, 0), int), START_ROW),
+        "the source: ids must be integers .* at least 1",
+    ),
+    "one source empty": (lambda m: m.generate([[3], []], 4), "prompt 1 must be a list of at least one"),
+    "all sources empty": (lambda m: m.generate([[], []], 4), "the source: ids must be integers"),
+    "source too long": (
+        lambda m: m(np.ones((1, 9), int), START_ROW),
+        "the source has 9 tokens, more than block_size = 8",
+    ),
+    "target too long": (lambda m: m(ONE, np.ones((1, 9), int)), "the target has 9 tokens, more than block_size"),
+    "too many to write": (lambda m: m.generate([[3]], 9), "max_new_tokens 9 is more than block_size 8"),
+    "mask shape": (
+        lambda m: m(TWO, START_ROW, src_mask=np.ones((1, 3), bool)),
+        r"src_mask has shape \(1, 3\), needs \(B, S\) = \(1, 2\)",
+    ),
+    "mask dtype": (lambda m: m(TWO, START_ROW, src_mask=np.ones((1, 2))), "src_mask must be boolean"),
+    "only padding": (lambda m: m(TWO, START_ROW, src_mask=np.zeros((1, 2), bool)), "row 0 is empty"),
+    "target mask": (lambda m: m(ONE, START_ROW, tgt_mask=np.ones((2, 1), bool)), "tgt_mask has shape"),
+    "mask beside lists": (lambda m: m.generate([[3]], src_mask=np.ones((1, 1), bool)), "belongs to an array"),
+    "batches": (lambda m: m(np.array([[3], [4]]), START_ROW), "1 targets but 2 sources"),
+    "targets": (lambda m: m(ONE, np.array([[1, 4]]), np.array([[4]])), "targets .* must be"),
+    "widths": (
+        lambda m: m.decode(START_ROW, mg.Tensor(np.ones((1, 3, 6), np.float32))),
+        "decoder has width C = 8 .* must be equally wide",
+    ),
+    "id": (lambda m: m(np.array([[V]]), START_ROW), "9"),
+    "drawn beams": (lambda m: m.generate([[3]], beams=2, temperature=1.0), "beam search draws nothing"),
+    "config": (lambda m: EncoderDecoder(SHAPE), "needs an EncoderDecoderConfig, got dict"),
+}
+
+
+@pytest.mark.parametrize("name", ERRORS)
+def test_errors(name):
+    call, message = ERRORS[name]
+    with pytest.raises((mg.ShapeError, mg.ArgumentError), match=message):
         call(make())

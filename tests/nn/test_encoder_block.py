@@ -1,4 +1,4 @@
-"""EncoderBlock and add_part: where the norm stands, and that fused and separate ops agree. Golden: test_golden_seq.py."""
+"""EncoderBlock and add_part: where the norm stands, fused ops against separate ones. PyTorch: test_golden_seq.py."""
 
 import numpy as np
 import pytest

@@ -39,7 +39,9 @@ def test_sinusoidal_positions_have_nothing_to_learn():
 def test_learned_positions_are_rows_of_a_table():
     positions = nn.LearnedPositions(9, 4, rng=0)
     assert [name for name, _ in positions.named_parameters()] == ["weight"]
-    np.testing.assert_array_equal(positions(np.array([2, 7]), dtype=np.float32).numpy(), positions.weight.numpy()[[2, 7]])
+    np.testing.assert_array_equal(
+        positions(np.array([2, 7]), dtype=np.float32).numpy(), positions.weight.numpy()[[2, 7]]
+    )
 
 
 @pytest.mark.parametrize(("n", "d", "message"), [(4, 5, "even"), (0, 4, "n must be a positive"), (4, 0, "d must be")])

@@ -7,7 +7,6 @@ import pytest
 
 import minigpt as mg
 from minigpt.models import EncoderDecoder, EncoderDecoderConfig
-from minigpt.models.folder import model_type
 from minigpt.tokenizers import CharTokenizer, WordTokenizer
 
 SHAPE = {"vocab_size": 9, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8, "start_id": 1, "end_id": 2}
@@ -43,12 +42,11 @@ def test_the_tokenizer_of_an_earlier_model_does_not_stay(model, tmp_path):
 
 
 def test_model_type(model, tmp_path):
-    assert model_type(EncoderDecoder) == "minigpt-encoder-decoder"
     model.save_pretrained(tmp_path)
     with pytest.raises(mg.CheckpointError, match="model_type is 'minigpt-encoder-decoder', a GPT needs 'gpt2'"):
         mg.models.GPT.from_pretrained(tmp_path)
     mg.models.GPT(mg.models.GPTConfig(9, 8, 1, 2, 8), seed=0).save_pretrained(tmp_path)
-    with pytest.raises(mg.CheckpointError, match="model_type is 'gpt2', EncoderDecoder needs"):
+    with pytest.raises(mg.CheckpointError, match=r"model_type is 'gpt2', an? EncoderDecoder needs"):
         EncoderDecoder.from_pretrained(tmp_path)
 
 
@@ -63,9 +61,6 @@ def test_weights_of_another_width(model, tmp_path):
         EncoderDecoder.from_pretrained(tmp_path)
 
 
-def test_tokenizers_that_do_not_fit(model):
+def test_a_tokenizer_that_does_not_fit(model):
     with pytest.raises(mg.ArgumentError, match="knows 10 tokens, the model only 9"):
         model.tokenizer = CharTokenizer("abcdefghij")
-    two_tables = EncoderDecoder(EncoderDecoderConfig(**SHAPE, src_vocab_size=5), seed=0)
-    with pytest.raises(mg.ArgumentError, match="tables of their own"):
-        two_tables.tokenizer = CharTokenizer("ab")
