@@ -20,8 +20,7 @@ from ..backend import use
 from ..data import TokenData
 from ..errors import CheckpointError
 from ..files import FileGroup, read_json, read_tensors
-from ..models import GPT
-from ..models.pretrained import add_model_files
+from ..models.kinds import add_files_of, load_any
 from .config import TrainConfig
 
 SETTINGS, STATE, DATA = "trainer.json", "trainer.safetensors", "data.safetensors"
@@ -32,8 +31,6 @@ def save(trainer, folder) -> None:
     if folder is None:
         raise CheckpointError("save() needs a folder: pass one, or set TrainConfig(out=...)")
     folder = Path(folder)
-    if not isinstance(trainer.model, GPT):
-        raise CheckpointError(f"only GPT models can be saved so far, this is a {type(trainer.model).__name__}")
     arrays = {f"optimizer.{name}": a for name, a in trainer.optimizer.state_dict().items()}
     arrays |= {f"history.{name}": a for name, a in trainer.history.items()}
     arrays["parameter_checksums"] = _fingerprints(trainer.model)
@@ -46,7 +43,7 @@ def save(trainer, folder) -> None:
     with FileGroup(folder) as files:
         if settings["data"] == DATA and folder.resolve() not in trainer.data_saved_in:
             files.tensors(DATA, _compact(trainer.data))
-        add_model_files(files, trainer.model)
+        add_files_of(files, trainer.model)
         files.tensors(STATE, arrays)
         files.json(SETTINGS, settings)
     trainer.data_saved_in.add(folder.resolve())
@@ -62,7 +59,7 @@ def resume(cls, folder, data=None):
     folder = Path(folder)
     settings = read_json(folder / SETTINGS)
     state = read_tensors(folder / STATE)
-    model = GPT.from_pretrained(folder)
+    model = load_any(folder)
     try:
         config = TrainConfig.from_dict({**settings["config"], "out": str(folder)})
         loaded = data if data is not None else _load_data(folder, settings["data"])

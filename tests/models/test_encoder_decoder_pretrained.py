@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 
 import minigpt as mg
+from minigpt.data import PairData
 from minigpt.models import EncoderDecoder, EncoderDecoderConfig
+from minigpt.models.kinds import load_any
 from minigpt.tokenizers import CharTokenizer, WordTokenizer
+from minigpt.training import TrainConfig, Trainer
 
 SHAPE = {"vocab_size": 9, "block_size": 8, "n_layer": 1, "n_head": 2, "n_embd": 8, "start_id": 1, "end_id": 2}
 
@@ -64,3 +67,36 @@ def test_weights_of_another_width(model, tmp_path):
 def test_a_tokenizer_that_does_not_fit(model):
     with pytest.raises(mg.ArgumentError, match="knows 10 tokens, the model only 9"):
         model.tokenizer = CharTokenizer("abcdefghij")
+
+
+def test_a_folder_of_whatever_kind(model, tmp_path):
+    model.save_pretrained(tmp_path / "a")
+    mg.models.GPT(mg.models.GPTConfig(9, 8, 1, 2, 8), seed=0).save_pretrained(tmp_path / "b")
+    assert [type(load_any(tmp_path / name)).__name__ for name in "ab"] == ["EncoderDecoder", "GPT"]
+    (tmp_path / "a" / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(mg.CheckpointError, match="model_type is 'bert', known are gpt2, minigpt-encoder-decoder"):
+        load_any(tmp_path / "a")
+
+
+def test_training_goes_on_bit_for_bit(tmp_path):
+    """Dropout, label smoothing and the Noam schedule included."""
+    rng = np.random.default_rng(0)
+    pairs = [(ids, ids[::-1]) for ids in (rng.integers(3, 9, rng.integers(1, 7)).tolist() for _ in range(30))]
+    data = PairData(pairs, pairs[:4], start_id=1, end_id=2)
+    config = EncoderDecoderConfig(**SHAPE, dropout=0.1, label_smoothing=0.1, norm="post")
+    settings = TrainConfig(
+        steps=6, batch_size=4, warmup=2, schedule="noam", backend="numpy", workers=1, eval_interval=0, progress=False,
+        out=str(tmp_path),
+    )  # fmt: skip
+    whole = Trainer(EncoderDecoder(config, seed=0), data, settings)
+    whole.fit()
+    half = Trainer(EncoderDecoder(config, seed=0), data, settings)
+    for _ in range(3):
+        half.step()
+    half.save(tmp_path / "half")
+    again = Trainer.resume(tmp_path / "half", data=data)
+    again.fit()
+    np.testing.assert_array_equal(again.history["loss"], whole.history["loss"])
+    for a, b in zip(whole.model.parameters(), again.model.parameters(), strict=True):
+        np.testing.assert_array_equal(a.numpy(), b.numpy())
+    assert type(Trainer.resume(tmp_path, data=data).model) is EncoderDecoder
