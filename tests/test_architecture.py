@@ -51,7 +51,7 @@ MAY_IMPORT["bench"] = MAY_IMPORT["classroom"] | {"classroom"}
 MAY_IMPORT["cli"] = MAY_IMPORT["bench"] | {"bench"}
 MAY_IMPORT["__main__"] = {"cli"}
 
-HEAVY = {"numba", "matplotlib", "scipy", "tqdm", "safetensors", "torch", "transformers"}
+HEAVY = {"numba", "matplotlib", "scipy", "tqdm", "safetensors", "torch", "transformers", "sacrebleu"}
 THIRD_PARTY = {
     "decoding": {"numpy"},
     "viz": {"numpy", "matplotlib", "PIL"},  # PIL comes with Matplotlib
@@ -60,7 +60,7 @@ THIRD_PARTY = {
     "bench": {"numpy", "torch", "transformers", "threadpoolctl", "scipy", "numba", "tqdm", "tokenizers"},
 }
 OTHERWISE = {"numpy", "scipy", "threadpoolctl", "safetensors", "tqdm", "matplotlib", "tomli", "numba", "llvmlite",
-             "greenlet"}  # fmt: skip
+             "greenlet", "sacrebleu"}  # fmt: skip
 
 
 def part_of(path):

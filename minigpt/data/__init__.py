@@ -8,6 +8,7 @@ from .corpora import Corpus, load_corpus, python_prose, split_by_position
 from .dialogue import DIALOGUE_TOKENS, add_dialogue_tokens, end_id, has_dialogue_tokens, render, render_prompt
 from .masking import MaskedData, Masking
 from .packing import PackedData
+from .pairs import Pair, PairData
 from .prepare import tokenize_and_split, train_tokenizer
 from .records import Labelled, read_jsonl, read_records, read_tsv, write_jsonl
 from .rendered import NO_LOSS, Rendered
@@ -16,7 +17,7 @@ from .tokens import TokenData
 
 __all__ = [
     "DIALOGUE_TOKENS", "NO_LOSS", "BucketedData", "Conversation", "Corpus", "Labelled", "MaskedData", "Masking",
-    "Message", "PackedData", "Rendered", "TokenData", "add_dialogue_tokens", "end_id", "has_dialogue_tokens",
+    "Message", "PackedData", "Pair", "PairData", "Rendered", "TokenData", "add_dialogue_tokens", "end_id", "has_dialogue_tokens",
     "in_split", "load_corpus", "python_prose", "read_jsonl", "read_records", "read_tsv", "render", "render_prompt",
     "split_by_position", "split_of", "tokenize_and_split", "train_tokenizer", "write_jsonl",
 ]  # fmt: skip

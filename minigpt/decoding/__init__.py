@@ -8,12 +8,12 @@ Nothing here knows a model: a step function next_logits(ids (B, t), cache) -> (B
 """
 
 from .beam import Hypothesis, beam_search
-from .cache import KVCache
+from .cache import DecoderCache, KVCache
 from .loop import Step, decode, generate_ids
 from .reader import Reader
 from .sampling import Sampling, filter_logits, sample
 
 __all__ = [
-    "Hypothesis", "KVCache", "Reader", "Sampling", "Step", "beam_search", "decode", "filter_logits", "generate_ids",
-    "sample",
+    "DecoderCache", "Hypothesis", "KVCache", "Reader", "Sampling", "Step", "beam_search", "decode", "filter_logits",
+    "generate_ids", "sample",
 ]  # fmt: skip

@@ -105,3 +105,25 @@ class KVCache:
             layer.select(rows)
         if self.padding is not None:
             self.padding = self.padding[rows]
+
+
+class DecoderCache(KVCache):
+    """A KVCache for a decoder that also looks at a source, whose keys and values are computed once and stay.
+
+    contexts      for each layer the keys and values of the source, arrays (B, H, S, D) each
+    context_mask  (B, 1, 1, S) boolean, True for real tokens of the source; None if none is padding
+    """
+
+    def __init__(
+        self, row, n_layer, batch, n_head, block_size, head_width, dtype, contexts=(), context_mask=None
+    ):  # fmt: skip
+        super().__init__(row, n_layer, batch, n_head, block_size, head_width, dtype)
+        self.row = row
+        self.contexts = list(contexts)
+        self.context_mask = context_mask
+
+    def select(self, rows) -> None:
+        super().select(rows)
+        self.contexts = [(self.row.gather(k, rows), self.row.gather(v, rows)) for k, v in self.contexts]
+        if self.context_mask is not None:
+            self.context_mask = self.context_mask[rows]

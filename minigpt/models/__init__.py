@@ -5,10 +5,12 @@ from .classifier import GPTClassifier
 from .config import SHAPES, GPTConfig
 from .encoder import Encoder, EncoderConfig, MaskedLM
 from .encoder_classifier import ClassifierConfig, EncoderClassifier
+from .encoder_decoder import EncoderDecoder
+from .encoder_decoder_config import EncoderDecoderConfig
 from .gpt import GPT
 from .loading import load_model
 
 __all__ = [
-    "GPT", "SHAPES", "ClassifierConfig", "Encoder", "EncoderClassifier", "EncoderConfig", "GPTClassifier", "GPTConfig",
+    "GPT", "SHAPES", "ClassifierConfig", "Encoder", "EncoderClassifier", "EncoderConfig", "EncoderDecoder", "EncoderDecoderConfig", "GPTClassifier", "GPTConfig",
     "MaskedLM", "family_table", "load_model",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ from pathlib import Path
 
 from ..errors import ConfigError
 from .config import PUBLISHED, SHAPES, GPTConfig
+from .encoder_decoder_config import EncoderDecoderConfig
 
 FLOAT = 4  # bytes
 
@@ -50,13 +51,15 @@ def training_flops(config: GPTConfig) -> int:
     return 3 * forward_flops(config)
 
 
-def check_memory(config: GPTConfig) -> None:
+def check_memory(config: GPTConfig | EncoderDecoderConfig) -> None:
     """Raise ConfigError if the weights alone are more than the memory that is available; pass if that is unknown."""
     needed, available = FLOAT * config.n_parameters(), available_bytes()
     if available is not None and needed > available:
+        # activations are counted for a GPT only; weights, gradients and two moments are the same for all
+        training = training_bytes(config) if isinstance(config, GPTConfig) else 4 * needed
         raise ConfigError(
             f"this model does not fit: {config.n_parameters():,} parameters need {needed / 1e9:.1f} GB for the weights "
-            f"alone ({training_bytes(config) / 1e9:.0f} GB to train), {available / 1e9:.1f} GB are available. Smaller: "
+            f"alone ({training / 1e9:.0f} GB to train), {available / 1e9:.1f} GB are available. Smaller: "
             f"fewer n_layer (now {config.n_layer}) or n_embd (now {config.n_embd}); "
             "minigpt.models.family_table() shows what fits"
         )

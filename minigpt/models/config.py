@@ -26,24 +26,12 @@ class GPTConfig:
     layer_norm_eps: float = 1e-5
 
     def __post_init__(self):
-        for name in ("vocab_size", "block_size", "n_layer", "n_head", "n_embd"):
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise ConfigError(f"{name} must be a positive integer, got {value!r}")
-            object.__setattr__(self, name, int(value))  # NumPy's integers cannot be written as JSON
-        for name, least, wanted in (("dropout", 0.0, "in [0, 1)"), ("layer_norm_eps", 1e-30, "above 0")):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < 1.0:
-                raise ConfigError(f"{name} must be a number {wanted}, got {value!r}")
+        check_counts(self, "vocab_size", "block_size", "n_layer", "n_head", "n_embd")
+        check_number(self, "dropout", 0.0, "in [0, 1)")
+        check_number(self, "layer_norm_eps", 1e-30, "above 0")
         if not isinstance(self.bias, bool):
             raise ConfigError(f"bias must be True or False, got {self.bias!r}")
-        if self.n_embd % self.n_head:
-            fitting = [n for n in range(1, self.n_embd + 1) if self.n_embd % n == 0]
-            nearest = min(fitting, key=lambda n: abs(n - self.n_head))
-            raise ConfigError(
-                f"n_embd {self.n_embd} is not divisible by n_head {self.n_head}: a head gets n_embd / n_head channels. "
-                f"n_head={nearest} would fit, or n_embd={self.n_head * -(-self.n_embd // self.n_head)}"
-            )
+        check_heads(self)
 
     @classmethod
     def named(cls, name: str, vocab_size: int | None = None, **changes) -> GPTConfig:
@@ -61,14 +49,7 @@ class GPTConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> GPTConfig:
-        known = {field.name for field in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ConfigError(f"unknown settings {unknown}; known are {sorted(known)}")
-        missing = sorted({field.name for field in fields(cls) if field.default is MISSING} - set(values))
-        if missing:
-            raise ConfigError(f"settings {missing} are missing")
-        return cls(**values)
+        return config_from_dict(cls, values)
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -80,6 +61,46 @@ class GPTConfig:
         # c_attn (C, 3C), c_proj (C, C), c_fc (C, 4C), c_proj (4C, C), each with one bias per output
         block = 2 * norm + 12 * C * C + (9 * C if self.bias else 0)
         return V * C + T * C + L * block + norm
+
+
+def check_counts(config, *names: str) -> None:
+    """These settings are positive integers, and become plain ints. Raises ConfigError."""
+    for name in names:
+        value = getattr(config, name)
+        if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
+            raise ConfigError(f"{name} must be a positive integer, got {value!r}")
+        object.__setattr__(config, name, int(value))  # NumPy's integers cannot be written as JSON
+
+
+def check_number(config, name: str, least: float, wanted: str) -> None:
+    """This setting is a number from `least` up and below 1. Raises ConfigError."""
+    value = getattr(config, name)
+    if not isinstance(value, int | float) or isinstance(value, bool) or not least <= value < 1.0:
+        raise ConfigError(f"{name} must be a number {wanted}, got {value!r}")
+
+
+def check_heads(config) -> None:
+    """n_embd is divisible by n_head. Raises ConfigError with two suggestions."""
+    n_embd, n_head = config.n_embd, config.n_head
+    if n_embd % n_head:
+        fitting = [n for n in range(1, n_embd + 1) if n_embd % n == 0]
+        nearest = min(fitting, key=lambda n: abs(n - n_head))
+        raise ConfigError(
+            f"n_embd {n_embd} is not divisible by n_head {n_head}: a head gets n_embd / n_head channels. "
+            f"n_head={nearest} would fit, or n_embd={n_head * -(-n_embd // n_head)}"
+        )
+
+
+def config_from_dict(cls, values: dict):
+    """cls(**values). Raises ConfigError, naming all settings that are unknown or missing."""
+    known = {field.name for field in fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ConfigError(f"unknown settings {unknown}; known are {sorted(known)}")
+    missing = sorted({field.name for field in fields(cls) if field.default is MISSING} - set(values))
+    if missing:
+        raise ConfigError(f"settings {missing} are missing")
+    return cls(**values)
 
 
 def _shape(n_layer: int, n_head: int, n_embd: int, block_size: int, **vocab_size: int) -> dict[str, int]:

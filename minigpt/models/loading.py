@@ -9,11 +9,16 @@ from ..files import FileGroup, read_json
 from .classifier import SETTINGS, GPTClassifier
 from .encoder import MaskedLM
 from .encoder_classifier import EncoderClassifier
+from .encoder_decoder import EncoderDecoder
 from .folder import TextModel
 from .gpt import GPT
 from .pretrained import CONFIG, add_model_files
 
-KINDS: tuple[type[TextModel], ...] = (MaskedLM, EncoderClassifier)  # beside GPT; each known by its model_type
+KINDS: tuple[type[TextModel], ...] = (
+    EncoderDecoder,
+    MaskedLM,
+    EncoderClassifier,
+)  # beside GPT; each known by its model_type
 
 
 def load_model(folder: str | Path) -> GPT | GPTClassifier | TextModel:
@@ -21,10 +26,10 @@ def load_model(folder: str | Path) -> GPT | GPTClassifier | TextModel:
     if (Path(folder) / SETTINGS).exists():
         return GPTClassifier.from_pretrained(folder)
     found = read_json(Path(folder) / CONFIG).get("model_type")
-    for kind in KINDS:
-        if kind.model_type == found:
-            return kind.from_pretrained(folder)
-    return GPT.from_pretrained(folder)  # which refuses what is no GPT-2
+    kinds: dict[str, type[GPT] | type[TextModel]] = {"gpt2": GPT, **{kind.model_type: kind for kind in KINDS}}
+    if found not in kinds:
+        raise CheckpointError(f"{Path(folder) / CONFIG}: model_type is {found!r}, known are {', '.join(kinds)}")
+    return kinds[found].from_pretrained(folder)
 
 
 def add_files(files: FileGroup, model) -> None:

@@ -20,8 +20,9 @@ class MultiHeadAttention(Module):
 
     Shapes:   x (B, Tq, C), context (B, Tk, C) -> y (B, Tq, C); c_attn (C, 3C) holds q | k | v, c_proj (C, C)
     Self-attention without context; with it cross-attention: q from x by c_attn[:, :C], k and v from context by the
-    rest. mask: boolean, True = may attend, broadcasts to (B, H, Tq, Tk). dropout acts on the attention weights. A
-    residual (B, Tq, C) is added to y.
+    rest; a context that does not change may be given as its (k, v), which `keys_values` makes once. mask: boolean,
+    True = may attend, broadcasts to (B, H, Tq, Tk). dropout acts on the attention weights. A residual (B, Tq, C) is
+    added to y.
     Raises:   ArgumentError if C is not divisible by the number of heads, ShapeError
     Source:   Vaswani et al. 2017, section 3.2.2; parameter layout of GPT-2
     """
@@ -57,7 +58,7 @@ class MultiHeadAttention(Module):
                 y = F.cached_attention(qkv, self.n_head, cache, mask, self.causal)  # (B, Tq, C)
             return self.c_proj(y, residual)
 
-        q, k, v = (self._split_heads(part) for part in self._project(x, context))  # (B, H, T, D) each
+        q, k, v = self._project(x, context)  # (B, H, T, D) each
         if cache is not None:
             _check_no_gradient(k)
             k, v = (Tensor(part) for part in cache.append(k.data, v.data))  # (B, H, Tk, D), all tokens so far
@@ -70,19 +71,25 @@ class MultiHeadAttention(Module):
         y = self.c_proj(heads.swapaxes(1, 2).reshape(x.shape), residual)  # (B, Tq, C)
         return (y, weights) if return_weights else y
 
+    def keys_values(self, context) -> tuple[Tensor, Tensor]:
+        """Keys and values of a context (B, Tk, C) for cross-attention, (B, H, Tk, D) each."""
+        self._check(context, "context")
+        C, weight, bias = self.n_embd, self.c_attn.weight, self.c_attn.bias
+        kv = F.linear(context, weight[:, C:], None if bias is None else bias[C:])  # (B, Tk, 2C)
+        return self._split_heads(kv[..., :C]), self._split_heads(kv[..., C:])  # (B, H, Tk, D) each
+
     def _project(self, x, context):
-        """q, k, v, (B, T, C) each"""
+        """q, k, v, (B, H, T, D) each"""
         C = self.n_embd
         if context is None:
             qkv = self.c_attn(x)  # (B, T, 3C)
-            return qkv[..., :C], qkv[..., C : 2 * C], qkv[..., 2 * C :]
-        self._check(context, "context")
-        if context.shape[0] != x.shape[0]:
-            raise ShapeError(f"attention: x has batch B = {x.shape[0]}, context {context.shape[0]}; they must be equal")
-        weight, bias = self.c_attn.weight, self.c_attn.bias
-        q = F.linear(x, weight[:, :C], None if bias is None else bias[:C])  # (B, Tq, C)
-        kv = F.linear(context, weight[:, C:], None if bias is None else bias[C:])  # (B, Tk, 2C)
-        return q, kv[..., :C], kv[..., C:]
+            return tuple(self._split_heads(qkv[..., i * C : (i + 1) * C]) for i in range(3))
+        k, v = context if isinstance(context, tuple) else self.keys_values(context)  # (B, H, Tk, D) each
+        if k.shape[0] != x.shape[0]:
+            raise ShapeError(f"attention: x has batch B = {x.shape[0]}, context {k.shape[0]}; they must be equal")
+        bias = self.c_attn.bias
+        q = F.linear(x, self.c_attn.weight[:, :C], None if bias is None else bias[:C])  # (B, Tq, C)
+        return self._split_heads(q), k, v
 
     def _split_heads(self, x):
         B, T, C = x.shape

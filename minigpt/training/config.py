@@ -37,6 +37,7 @@ class TrainConfig:
     lr: float = setting(1e-3, "highest learning rate, after warm-up")
     min_lr: float = setting(None, "learning rate at the end of the cosine; None: a tenth of lr")
     warmup: int = setting(None, "steps of linear warm-up; None: 100, or all if the run is shorter")
+    schedule: str = setting("cosine", "after warm-up: cosine, down to min_lr; noam, down as 1 / sqrt(step)")
     weight_decay: float = setting(0.1, "of parameters with two or more axes; biases and norms are never decayed")
     betas: tuple[float, float] = setting((0.9, 0.99), "how long AdamW remembers gradients and their squares")
     grad_clip: float = setting(1.0, "largest global gradient norm; 0 switches clipping off")
@@ -73,6 +74,7 @@ class TrainConfig:
             ),
             (("lr",), lambda v: _is_number(v) and v > 0, "a number above 0"),
             (("min_lr", "weight_decay", "grad_clip"), _is_number, "a number from 0 up"),
+            (("schedule",), lambda v: v in ("cosine", "noam"), "cosine or noam"),
             (("backend",), lambda v: v is None or isinstance(v, str), "the name of a row"),
             (("out",), lambda v: v is None or isinstance(v, str | Path), "the path of a folder"),
             (("progress",), lambda v: isinstance(v, bool), "true or false"),
@@ -89,6 +91,8 @@ class TrainConfig:
             raise ConfigError(f"warmup ({self.warmup} steps) is longer than the run ({self.steps} steps)")
         if self.patience is not None and self.eval_interval == 0:
             raise ConfigError("patience counts evaluations between steps: set eval_interval above 0")
+        if self.schedule == "noam" and self.warmup < 1:
+            raise ConfigError("schedule noam needs a warmup of at least 1 step: its rate falls as sqrt(warmup / step)")
         pair = isinstance(self.betas, list | tuple) and len(self.betas) == 2
         if not pair or not all(_is_number(beta) and beta < 1 for beta in self.betas):
             raise ConfigError(f"betas must be two numbers in [0, 1), got {self.betas!r}")

@@ -23,7 +23,7 @@ import numpy as np
 
 from ..backend import best_row, row_of, use
 from ..errors import ArgumentError, ConfigError, NumericsError
-from ..optim import AdamW, cosine_warmup
+from ..optim import AdamW, cosine_warmup, noam
 from ..optim.clipping import check_norm
 from ..randomness import as_generator
 from . import checkpoint, freezing, lora
@@ -141,8 +141,7 @@ class Trainer:
             self._scale, norm = row.clip_scale(
                 self.workers.squares(), list(chain(*losses)), 1.0 / count, config.grad_clip or math.inf, self._scale
             )
-            lr = cosine_warmup(self.step_number, config.warmup, config.steps, config.lr, config.min_lr)
-            self.optimizer.lr = lr
+            lr = self.optimizer.lr = learning_rate(config, self.step_number)
             moves = self.optimizer.moves()
             self.workers.step(self.optimizer, moves, self._scale)
         self._ordered.append(Ordered(losses, norm, count, lr, moves))
@@ -255,6 +254,16 @@ def decay_groups(model, weight_decay: float) -> list[dict]:
         {"params": [p for p in params if p.ndim < 2], "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]
+
+
+def learning_rate(config: TrainConfig, step: int) -> float:
+    """Of the step, counted from 0, by the schedule of the config.
+
+    noam has its highest rate, lr, at step `warmup`; lr = (d_model * warmup)^-0.5 is the one of Vaswani et al. 2017.
+    """
+    if config.schedule == "noam":
+        return config.lr * config.warmup**0.5 * noam(step + 1, config.warmup, 1)
+    return cosine_warmup(step, config.warmup, config.steps, config.lr, config.min_lr)
 
 
 def _due(step: int, interval: int, last: int) -> bool:

@@ -1,11 +1,12 @@
 // The layer × head grid: small maps to compare, one large map to read, and the text shaded by one query row.
 function draw(d) {
-  const [L, H, T] = d.shape;
+  const [L, H, T] = d.shape;  // T queries
+  const keyTokens = d.keys || d.tokens, K = keyTokens.length, most = Math.max(T, K);
   const weights = bytes(d.weights), rgb = bytes(d.colours);
-  const perHead = d.causal ? T * (T + 1) / 2 : T * T;
+  const perHead = d.causal ? T * (T + 1) / 2 : T * K;
   const masked = (i, j) => d.causal && j > i;
   // stored row by row; of a causal map only the keys 0..i of each query i
-  const at = (l, h, i, j) => weights[(l * H + h) * perHead + (d.causal ? i * (i + 1) / 2 + j : i * T + j)];
+  const at = (l, h, i, j) => weights[(l * H + h) * perHead + (d.causal ? i * (i + 1) / 2 + j : i * K + j)];
   const colour = (w) => `rgb(${rgb[3 * w]},${rgb[3 * w + 1]},${rgb[3 * w + 2]})`;
   const nats = (l, h) => d.entropy[l][h] === null ? "no live rows" : `${d.entropy[l][h].toFixed(2)} nats`;
   const name = (l, h) => `layer ${l}, head ${h}`;
@@ -14,13 +15,14 @@ function draw(d) {
 
   // One pixel a cell; masked cells stay transparent and show the grey behind.
   function paint(canvas, l, h, size) {
-    canvas.width = canvas.height = T;
-    canvas.style.width = canvas.style.height = `${size}px`;
-    canvas.className = size >= T ? "crisp" : "";
-    const image = new ImageData(T, T);
+    [canvas.width, canvas.height] = [K, T];
+    canvas.style.width = `${size * K / most}px`;
+    canvas.style.height = `${size * T / most}px`;
+    canvas.className = size >= most ? "crisp" : "";
+    const image = new ImageData(K, T);
     for (let i = 0; i < T; i++)
-      for (let j = 0; j < (d.causal ? i + 1 : T); j++) {
-        const w = at(l, h, i, j), p = 4 * (i * T + j);
+      for (let j = 0; j < (d.causal ? i + 1 : K); j++) {
+        const w = at(l, h, i, j), p = 4 * (i * K + j);
         image.data[p] = rgb[3 * w];
         image.data[p + 1] = rgb[3 * w + 1];
         image.data[p + 2] = rgb[3 * w + 2];
@@ -34,15 +36,16 @@ function draw(d) {
   const now = el("p", {class: "now", "aria-live": "polite"});
   const mark = el("span", {class: "mark"}), cross = el("span", {class: "mark"}), band = el("span", {class: "mark"});
   const text = el("div", {class: "text", "aria-hidden": "true"}), about = el("p", {class: "soft"});
-  const words = d.tokens.map((token, k) => {
+  const words = keyTokens.map((token, k) => {
     const word = el("span", {title: `token ${k}`}, token);
-    word.addEventListener("pointerenter", () => point(big[0], big[1], k, limit(j, 0, d.causal ? k : T - 1)));
+    word.addEventListener("pointerenter", () => d.keys ? point(big[0], big[1], i, k)
+      : point(big[0], big[1], k, limit(j, 0, d.causal ? k : T - 1)));
     text.append(word);
     return word;
   });
 
   function place(box, row, column, rows, columns) {
-    box.style.cssText = `top:${100 * row / T}%;left:${100 * column / T}%;height:${100 * rows / T}%;width:${100 * columns / T}%`;
+    box.style.cssText = `top:${100 * row / T}%;left:${100 * column / K}%;height:${100 * rows / T}%;width:${100 * columns / K}%`;
   }
 
   function point(layer, head, query, key) {
@@ -51,18 +54,18 @@ function draw(d) {
     words.forEach((word, k) => {
       const w = masked(i, k) ? 0 : at(l, h, i, k);
       if (w) dead = false;
-      word.className = (masked(i, k) ? "later" : "") + (k === i ? " query" : "");
+      word.className = (masked(i, k) ? "later" : "") + (k === i && !d.keys ? " query" : "");
       word.style.backgroundColor = masked(i, k) ? "" : colour(w);
       word.style.color = masked(i, k) ? "" : rgb[3 * w + 1] > 130 ? "#000" : "#fff";
     });
     const weight = masked(i, j) ? "masked, a later token" : dead ? "0, this query attends to nothing" : (at(l, h, i, j) / 255).toFixed(2);
-    now.replaceChildren(`${name(l, h)}: query ${i} `, el("b", {}, d.tokens[i]), ` → key ${j} `, el("b", {}, d.tokens[j]), ": ", el("b", {}, weight));
+    now.replaceChildren(`${name(l, h)}: query ${i} `, el("b", {}, d.tokens[i]), ` → key ${j} `, el("b", {}, keyTokens[j]), ": ", el("b", {}, weight));
     about.textContent = `The text, shaded by what query ${i} reads in ${name(l, h)}:`;
     buttons[l][h].firstChild.append(mark);
-    place(mark, i, 0, 1, T);
+    place(mark, i, 0, 1, K);
     const here = l === big[0] && h === big[1];
     band.hidden = cross.hidden = !here;
-    if (here) { place(band, i, 0, 1, T); place(cross, i, j, 1, 1); }
+    if (here) { place(band, i, 0, 1, K); place(cross, i, j, 1, 1); }
     queries.forEach((label, k) => label.classList.toggle("on", here && k === i));
     keys.forEach((label, k) => label.classList.toggle("on", here && k === j));
   }
@@ -71,15 +74,15 @@ function draw(d) {
   function listen(target, map, which) {
     const move = (event) => {
       const box = map.getBoundingClientRect();
-      const cell = (offset, side) => limit(Math.floor(offset / side * T), 0, T - 1);
-      point(...which(), cell(event.clientY - box.top, box.height), cell(event.clientX - box.left, box.width));
+      const cell = (offset, side, n) => limit(Math.floor(offset / side * n), 0, n - 1);
+      point(...which(), cell(event.clientY - box.top, box.height, T), cell(event.clientX - box.left, box.width, K));
     };
     map.addEventListener("pointermove", move);
     map.addEventListener("pointerdown", move);
     onKeys(target, ["ArrowUp", "ArrowDown", "ArrowLeft", "ArrowRight", "Home", "End"], (key) => {
       if (key === "Home" || key === "End") return point(...which(), key === "Home" ? 0 : T - 1, j);
       const [down, right] = {ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1]}[key];
-      point(...which(), limit(i + down, 0, T - 1), limit(j + right, 0, T - 1));
+      point(...which(), limit(i + down, 0, T - 1), limit(j + right, 0, K - 1));
     });
   }
 
@@ -111,11 +114,11 @@ function draw(d) {
   }
 
   // the large map with token labels; its labels stay in sight when it scrolls
-  const cell = limit(Math.floor(430 / T), 10, 30), side = cell * T, font = Math.min(13, cell);
+  const cell = limit(Math.floor(430 / most), 10, 30), wide = cell * K, tall = cell * T, font = Math.min(13, cell);
   const pen = el("canvas").getContext("2d");
   pen.font = `${font}px sans-serif`;
-  const room = Math.max(56, 10 + Math.ceil(1.12 * Math.max(...d.tokens.map((token) => pen.measureText(short(token)).width))));
-  const labels = (where) => d.tokens.map((token, k) => {
+  const room = Math.max(56, 10 + Math.ceil(1.12 * Math.max(...[...d.tokens, ...keyTokens].map((token) => pen.measureText(short(token)).width))));
+  const labels = (where) => (where === "up" ? keyTokens : d.tokens).map((token, k) => {
     const middle = (k + 0.5) * cell;
     return el("svg:text", {
       "font-size": font, "dominant-baseline": "central", "text-anchor": where === "up" ? "start" : "end",
@@ -124,10 +127,10 @@ function draw(d) {
   });
   const queries = labels("side"), keys = labels("up");
   const canvas = el("canvas"), map = el("div", {class: "map"}, canvas, band, cross);
-  const large = el("div", {class: "big", tabindex: 0, role: "application", style: `grid-template-columns:${room}px ${side}px`},
+  const large = el("div", {class: "big", tabindex: 0, role: "application", style: `grid-template-columns:${room}px ${wide}px`},
     el("div", {class: "up corner"}, el("div", {}, "key →"), el("div", {}, "query ↓")),
-    el("div", {class: "up"}, el("svg:svg", {width: side, height: room, "aria-hidden": "true"}, ...keys)),
-    el("div", {class: "side"}, el("svg:svg", {width: room, height: side, "aria-hidden": "true"}, ...queries)), map);
+    el("div", {class: "up"}, el("svg:svg", {width: wide, height: room, "aria-hidden": "true"}, ...keys)),
+    el("div", {class: "side"}, el("svg:svg", {width: room, height: tall, "aria-hidden": "true"}, ...queries)), map);
   const heading = el("p", {});
   listen(large, map, () => big);
   onKeys(large, ["Escape"], () => buttons[big[0]][big[1]].focus());
@@ -138,7 +141,7 @@ function draw(d) {
     buttons[a][b].setAttribute("aria-pressed", "true");
     heading.replaceChildren(el("b", {}, name(a, b)), ` · mean entropy ${nats(a, b)}`);
     large.setAttribute("aria-label", `${name(a, b)}, large: arrow keys move over queries and keys, Escape goes back`);
-    paint(canvas, a, b, side);
+    paint(canvas, a, b, cell * most);
     point(a, b, i, j);
   }
 
@@ -150,7 +153,7 @@ function draw(d) {
   const bar = el("div", {class: "soft", role: "img", "aria-label": "colour bar: attention weight, 0 to 1"}, ramp,
     el("div", {style: "display:flex;justify-content:space-between;width:260px"}, ...["0", "0.25", "0.5", "0.75", "1"].map((t) => el("span", {}, t))),
     "attention weight, 0 to 1, shown in steps of 1/255" + (d.causal ? "; grey: masked" : ""));
-  const pane = el("div", {style: `width:${room + side + 16}px;max-width:100%`}, heading, el("div", {class: "wide", style: "max-height:85vh"}, large), about, text);
+  const pane = el("div", {style: `width:${room + wide + 16}px;max-width:100%`}, heading, el("div", {class: "wide", style: "max-height:85vh"}, large), about, text);
 
   enlarge(0, 0);
   now.replaceChildren("Point at a cell, or tab to a head and use the arrow keys; click or Enter enlarges a head.");

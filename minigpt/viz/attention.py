@@ -23,34 +23,39 @@ class AttentionGrid(View):
 
     weights   (L, H, T, T) array, or a list over layers of (H, T, T): after the softmax, without batch axis
     tokens    T strings, one per position (a plain string counts as one token per character)
+    keys      None, or for cross-attention K strings, the tokens looked at: weights are then (L, H, T, K)
     title     str, or None for a default
     causal    True: grey out the keys after each query; False: never; None: do so if all of them are zero
 
-    Attributes, all plain: `weights` (L, H, T, T) float32 or float64, a read-only copy; `tokens` list of str;
-    `entropy` (L, H) float64 in nats, mean over the rows that attend to something (NaN if none does);
-    `causal` bool; `title` str.
+    Attributes, all plain: `weights` (L, H, T, K) float32 or float64, a read-only copy; `tokens`, `keys` lists of str,
+    the same list without cross-attention; `entropy` (L, H) float64 in nats, mean over the rows that attend to something
+    (NaN if none does); `causal` bool; `title` str.
 
     Raises ShapeError, ArgumentError or NumericsError when the weights are no attention weights.
     """
 
     script = "attention.js"
 
-    def __init__(self, weights, tokens, title=None, causal=None):
-        self.weights = _checked_weights(weights)
-        self.tokens = _checked_tokens(tokens, self.weights.shape[-1])
-        self.causal = _checked_causal(self.weights, causal)
+    def __init__(self, weights, tokens, title=None, causal=None, keys=None):
+        self.weights = _checked_weights(weights, square=keys is None)
+        self.tokens = _checked_tokens(tokens, self.weights.shape[2])
+        self.keys = self.tokens if keys is None else _checked_tokens(keys, self.weights.shape[3], "keys", "key")
+        if causal and keys is not None:
+            raise ArgumentError("cross-attention looks at all of its keys: leave causal=True out, or keys")
+        self.causal = keys is None and _checked_causal(self.weights, causal)
         _check_rows(self.weights)
         self.entropy = mean_entropy(self.weights)
         self.title = html.one_line(title) if title is not None else "Attention by layer and head"
 
     def __repr__(self):
-        L, H, T, _ = self.weights.shape
-        return f"AttentionGrid({L} layers × {H} heads × {T} tokens, causal={self.causal})"
+        L, H, T, K = self.weights.shape
+        tokens = f"{T} tokens" if self.keys is self.tokens else f"{T} tokens on {K}"
+        return f"AttentionGrid({L} layers × {H} heads × {tokens}, causal={self.causal})"
 
     def even_entropy(self):
         """The entropy in nats of a head that looks at all visible keys alike, the largest mean possible."""
         T = len(self.tokens)
-        visible_keys = np.arange(1, T + 1) if self.causal else np.full(T, T)
+        visible_keys = np.arange(1, T + 1) if self.causal else np.full(T, len(self.keys))
         return float(np.log(visible_keys).mean())
 
     def caption(self, layer, head):
@@ -58,9 +63,10 @@ class AttentionGrid(View):
         return f"layer {layer}, head {head}: {_nats(self.entropy[layer, head])}"
 
     def alt(self):
-        L, H, T, _ = self.weights.shape
+        L, H, T, K = self.weights.shape
+        over = f"{T} tokens" if self.keys is self.tokens else f"{T} tokens on {K} others"
         text = (
-            f"{self.title}. Grid of {L} × {H} heat maps (layers × heads) over {T} tokens: rows are query "
+            f"{self.title}. Grid of {L} × {H} heat maps (layers × heads) over {over}: rows are query "
             f"tokens, columns are key tokens, colour is the {UNITS}."
         )
         if self.causal:
@@ -75,10 +81,11 @@ class AttentionGrid(View):
         """What the page carries: weights in steps of 1/255, of a causal grid only the lower triangles."""
         from .figure import colour_table
 
-        L, H, T, _ = self.weights.shape
+        L, H, T, K = self.weights.shape
         if self.weights.size > LARGEST_PAGE:
+            size = f"{T}²" if T == K else f"{T} × {K}"
             raise ArgumentError(
-                f"a page of {L} × {H} heads × {T}² weights would choke a browser: at most {LARGEST_PAGE:,}, "
+                f"a page of {L} × {H} heads × {size} weights would choke a browser: at most {LARGEST_PAGE:,}, "
                 f"got {self.weights.size:,}. Show fewer layers or heads, or a shorter text, or draw the "
                 "picture alone with .fig()."
             )
@@ -91,6 +98,7 @@ class AttentionGrid(View):
             "shape": [L, H, T],
             "causal": self.causal,
             "tokens": [html.visible(token) for token in self.tokens],
+            "keys": None if self.keys is self.tokens else [html.visible(token) for token in self.keys],
             "entropy": [[_rounded(value) for value in row] for row in self.entropy],
             "even": round(self.even_entropy(), 6),
             "colours": html.base64_text(colour_table()),
@@ -105,7 +113,7 @@ class AttentionGrid(View):
 
 
 def mean_entropy(weights):
-    """Mean over query rows of -sum_j w_j ln w_j.  weights (L, H, T, T) -> (L, H) float64, nats.
+    """Mean over query rows of -sum_j w_j ln w_j.  weights (L, H, T, K) -> (L, H) float64, nats.
 
     Rows of zeros (nothing to attend to) do not count; a head of nothing but such rows gives NaN.
     """
@@ -139,8 +147,8 @@ def _as_array(values):
     return array
 
 
-def _checked_weights(weights):
-    """A read-only (L, H, T, T) copy in float32 or float64."""
+def _checked_weights(weights, square):
+    """A read-only (L, H, T, K) copy in float32 or float64."""
     if isinstance(weights, (list, tuple)):
         layers = [_as_array(layer) for layer in weights]
         shapes = [layer.shape for layer in layers]
@@ -158,10 +166,11 @@ def _checked_weights(weights):
             "weights need 4 axes (layers, heads, queries, keys) or a list over layers of (H, T, T); got "
             f"shape {weights.shape}. For one layer of shape (H, T, T) pass [layer], for one head [[head]]."
         )
-    if weights.shape[2] != weights.shape[3]:
+    if square and weights.shape[2] != weights.shape[3]:
         raise ShapeError(
             f"self-attention maps are square, (L, H, T, T); got {weights.shape}. With a key-value cache only "
-            "the newest query is computed: run the whole text at once without the cache."
+            "the newest query is computed: run the whole text at once without the cache. Of cross-attention, pass "
+            "the tokens looked at as keys=."
         )
     if 0 in weights.shape:
         raise ShapeError(f"weights need at least one layer, head and token; got shape {weights.shape}.")
@@ -176,17 +185,18 @@ def _checked_weights(weights):
     return weights
 
 
-def _checked_tokens(tokens, T):
+def _checked_tokens(tokens, T, name="tokens", one="token"):
     tokens = list(tokens)
     for k, token in enumerate(tokens):
         if not isinstance(token, str):
             raise ArgumentError(
-                f"tokens need to be strings; got {type(token).__name__} at position {k}. "
+                f"{name} need to be strings; got {type(token).__name__} at position {k}. "
                 "Of ids make [tokenizer.decode([i]) for i in ids]."
             )
     if len(tokens) != T:
         raise ShapeError(
-            f"one token per position: weights have T={T}, got {len(tokens)} tokens. Did a start token, or "
+            f"one {one} per position: weights have {'T' if one == 'token' else 'K'}={T}, got {len(tokens)} {name}. "
+            "Did a start token, or "
             "the last token that was only a target, come in or fall out?"
         )
     return tokens

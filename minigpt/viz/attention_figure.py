@@ -22,24 +22,28 @@ class _Layout(NamedTuple):
 
     width: float
     height: float
-    panel: float  # side of one map
+    panel: tuple[float, float]  # width and height of one map, equal unless queries and keys differ in number
     gap: tuple  # between maps: horizontal, vertical
     left: float  # left edge of the first column of maps
     top: float  # upper edge of the first row of maps
-    labels: list  # token labels; empty where they would be too small
+    queries: list  # their labels; empty where they would be too small
+    keys: list
     points: float  # their size
 
     def corner(self, layer, head):
         """Lower left corner of a map."""
-        x = self.left + head * (self.panel + self.gap[0])
-        return x, self.top - self.panel - layer * (self.panel + self.gap[1])
+        width, height = self.panel
+        return self.left + head * (width + self.gap[0]), self.top - height - layer * (height + self.gap[1])
 
 
 def draw(view):
     """A new figure of all heads of an AttentionGrid."""
-    L, H, T, _ = view.weights.shape
-    labels = [figure.drawable(html.clip(html.visible(token), LABEL_LENGTH)) for token in view.tokens]
-    page = _layout(L, H, T, labels)
+    L, H, _, _ = view.weights.shape
+    queries, keys = (
+        [figure.drawable(html.clip(html.visible(token), LABEL_LENGTH)) for token in tokens]
+        for tokens in (view.tokens, view.keys)
+    )
+    page = _layout(L, H, queries, keys)
     with figure.house_style():
         fig = figure.new_figure(page.width, page.height)
         ax = fig.add_axes((0, 0, 1, 1), label="heads")
@@ -55,67 +59,73 @@ def draw(view):
     return fig
 
 
-def _layout(L, H, T, labels):
+def _layout(L, H, queries, keys):
     """Maps as large as the labels want, within a figure that still fits on a screen."""
+    T = max(len(queries), len(keys))
     wanted = T * LABEL_POINTS / 72 / 0.9  # side of a map whose rows are as high as a label
     most = float(np.clip(11 / max(L, H), 0.62, 3.6))
     least = float(np.clip(7.5 / max(L, H), 0.62, 2.6))
-    panel = float(np.clip(wanted, least, most))
-    if panel < wanted:
-        labels = []
+    panel = float(np.clip(wanted, least, most))  # the longer side
+    width, height = panel * len(keys) / T, panel * len(queries) / T
     points = min(9.0, 72 * 0.9 * panel / T)
+    if panel < wanted:
+        queries, keys = [], []
     # CJK characters are about twice as wide as Latin ones.
-    widest = max((sum(1 + (ord(ch) >= 0x2E80) for ch in label) for label in labels), default=0)
+    widest = max((sum(1 + (ord(ch) >= 0x2E80) for ch in label) for label in (*queries, *keys)), default=0)
     room = 0.2 + widest * points * 0.6 / 72  # axis name and token labels
     gap = (0.12, 0.3) if panel > 1.2 else (0.1, 0.19)
-    across = H * panel + (H - 1) * gap[0]
-    down = L * panel + (L - 1) * gap[1]
-    height = room + 0.15 + down + 0.85
+    across = H * width + (H - 1) * gap[0]
+    down = L * height + (L - 1) * gap[1]
+    page_height = room + 0.15 + down + 0.85
     return _Layout(
         width=max(room + 0.15 + across + 1.0, 4.6),
-        height=height,
-        panel=panel,
+        height=page_height,
+        panel=(width, height),
         gap=gap,
         left=room + 0.15,
-        top=height - 0.85,
-        labels=labels,
+        top=page_height - 0.85,
+        queries=queries,
+        keys=keys,
         points=points,
     )
 
 
 def _draw_head(ax, page, view, layer, head, colours):
     """One map and its caption: layer, head, entropy, in as many words as there is room for."""
-    T = len(view.tokens)
     x, y = page.corner(layer, head)
-    after_query = np.triu(np.full((T, T), view.causal), k=1)
+    width, height = page.panel
+    after_query = np.triu(np.full(view.weights.shape[2:], view.causal), k=1)
     ax.imshow(
         np.ma.array(view.weights[layer, head], mask=after_query),
         cmap=colours,
         vmin=0,
         vmax=1,
-        extent=(x, x + page.panel, y, y + page.panel),
+        extent=(x, x + width, y, y + height),
         aspect="auto",
         origin="upper",
     )
     text, points = view.caption(layer, head), 8.0
-    if page.panel < 1.7:
+    if width < 1.7:
         text = text.replace("layer ", "L").replace(", head ", " H")
-    if page.panel < 1.0:
+    if width < 1.0:
         text, points = text.removesuffix(" nats").replace(":", " "), 5.0
-    ax.text(x, y + page.panel + 0.04, text, fontsize=points, color=INK)
+    ax.text(x, y + height + 0.04, text, fontsize=points, color=INK)
 
 
 def _draw_tokens(ax, page, L, H):
     """Query tokens left of the first column, key tokens below the last row."""
-    step = page.panel / max(len(page.labels), 1)
     style = {"fontsize": page.points, "color": INK, **_VERBATIM}
-    for k, label in enumerate(page.labels):
+    width, height = page.panel
+    for k, label in enumerate(page.queries):
         for layer in range(L):
             x, y = page.corner(layer, 0)
-            ax.text(x - 0.04, y + page.panel - (k + 0.5) * step, label, ha="right", va="center", **style)
+            middle = y + height - (k + 0.5) * height / len(page.queries)
+            ax.text(x - 0.04, middle, label, ha="right", va="center", **style)
+    for k, label in enumerate(page.keys):
         for head in range(H):
             x, y = page.corner(L - 1, head)
-            ax.text(x + (k + 0.5) * step, y - 0.04, label, ha="center", va="top", rotation=90, **style)
+            middle = x + (k + 0.5) * width / len(page.keys)
+            ax.text(middle, y - 0.04, label, ha="center", va="top", rotation=90, **style)
 
 
 def _draw_words(ax, page, view):
@@ -126,7 +136,7 @@ def _draw_words(ax, page, view):
     note = f"nats: mean entropy over query rows; an even spread would give {view.even_entropy():.2f}"
     ax.text(0.15, page.height - 0.52, note, fontsize=7.5, color=SOFT)
     low = page.corner(L - 1, 0)[1]
-    right = page.corner(0, H - 1)[0] + page.panel
+    right = page.corner(0, H - 1)[0] + page.panel[0]
     style = {"fontsize": 8, "color": SOFT}
     ax.text(0.1, (low + page.top) / 2, "query token", rotation=90, ha="left", va="center", **style)
     ax.text((page.left + right) / 2, 0.06, "key token", ha="center", va="bottom", **style)
@@ -134,7 +144,7 @@ def _draw_words(ax, page, view):
 
 def _draw_colour_bar(fig, page, L, H, colours):
     """One bar for all maps: they share one scale."""
-    right = page.corner(0, H - 1)[0] + page.panel
+    right = page.corner(0, H - 1)[0] + page.panel[0]
     tall = min(page.top - page.corner(L - 1, 0)[1], 3.0)
     box = ((right + 0.2) / page.width, (page.top - tall) / page.height, 0.12 / page.width, tall / page.height)
     bar = fig.colorbar(ScalarMappable(cmap=colours), cax=fig.add_axes(box, label="colour bar"))

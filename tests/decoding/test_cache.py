@@ -5,7 +5,7 @@ import pytest
 
 import minigpt as mg
 from minigpt.backend import load
-from minigpt.decoding import KVCache
+from minigpt.decoding import DecoderCache, KVCache
 
 B, H, T, D = 2, 3, 5, 4
 
@@ -126,3 +126,17 @@ def test_padding():
     cache.select(np.array([1, 0, 0]))
     assert cache.lengths.tolist() == [3, 1, 1]
     assert cache.mask(1).shape == (3, 1, 1, 4)
+
+
+def test_a_source_goes_with_its_row():
+    (k, v), mask = keys(3), np.array([[True, True, False], [True, True, True]])[:, None, None]
+    cache = DecoderCache(load("numpy"), 1, B, H, T, D, np.float32, contexts=[(k, v)], context_mask=mask)
+    cache.layers[0].append(*keys(1))
+    cache.select(np.array([1, 1, 0]))
+    np.testing.assert_array_equal(cache.contexts[0][0], k[[1, 1, 0]])
+    np.testing.assert_array_equal(cache.contexts[0][1], v[[1, 1, 0]])
+    assert cache.context_mask[:, 0, 0].tolist() == [[True] * 3, [True] * 3, [True, True, False]]
+    assert cache.length == 1
+    unmasked = DecoderCache(load("numpy"), 1, B, H, T, D, np.float32, contexts=[(k, v)])
+    unmasked.select(np.array([0]))
+    assert unmasked.context_mask is None

@@ -33,6 +33,8 @@ V, T = 11, 8
         ("min_lr", -1e-9),
         ("min_lr", 1.0),  # above lr
         ("warmup", -1),
+        ("schedule", "linear"),
+        ("schedule", None),
         ("weight_decay", -0.1),
         ("weight_decay", math.nan),
         ("weight_decay", math.inf),
@@ -59,6 +61,12 @@ V, T = 11, 8
 def test_a_value_that_makes_no_sense_is_refused_by_name(name, value):
     with pytest.raises(ConfigError, match=name):
         TrainConfig(**{name: value})
+
+
+def test_noam_needs_a_warmup():
+    with pytest.raises(ConfigError, match="schedule noam needs a warmup of at least 1 step"):
+        TrainConfig(schedule="noam", warmup=0)
+    assert TrainConfig(schedule="noam", warmup=1).schedule == "noam"
 
 
 def test_warmup_must_fit_into_the_run():

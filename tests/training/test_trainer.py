@@ -8,7 +8,7 @@ from minigpt import functional as F
 from minigpt.data import TokenData
 from minigpt.errors import ArgumentError, DataError, NumericsError
 from minigpt.models import GPT, GPTConfig
-from minigpt.optim import cosine_warmup
+from minigpt.optim import cosine_warmup, noam
 from minigpt.training import TrainConfig, Trainer, evaluate
 from minigpt.training.trainer import decay_groups
 
@@ -140,6 +140,15 @@ def test_learning_rate_rises_then_falls_along_the_cosine():
     expected = [cosine_warmup(step, 3, 9, 0.02, 0.002) for step in range(9)]
     np.testing.assert_allclose(history["lr"], expected, rtol=1e-12)
     assert history["lr"][0] == pytest.approx(0.02 / 4)  # the first of 3 warm-up steps, lr itself after them
+
+
+def test_noam_rises_to_lr_and_falls_with_the_root():
+    history = Trainer(tiny_model(), random_data(), settings(steps=12, warmup=3, lr=0.02, schedule="noam")).fit()
+    expected = [0.02 * min(t / 3, (3 / t) ** 0.5) for t in range(1, 13)]
+    np.testing.assert_allclose(history["lr"], expected, rtol=1e-12)
+    d_model, warmup = 64, 3  # the paper's own height
+    paper = [noam(t, warmup, d_model) for t in range(1, 13)]
+    np.testing.assert_allclose(np.array(expected) * (d_model * warmup) ** -0.5 / 0.02, paper, rtol=1e-12)
 
 
 def test_the_learning_rate_reaches_the_optimizer():

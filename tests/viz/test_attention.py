@@ -254,3 +254,43 @@ def test_transposed_weights(attention):
 def test_causal_told_but_untrue(attention):
     with pytest.raises(ArgumentError, match=r"causal=True.*layer 0, head 0.*query 0 to the later key"):
         AttentionGrid(attention(1, 1, 3, causal=False), "abc", causal=True)
+
+
+# --- cross-attention --------------------------------------------------------------------------------------
+
+
+def cross_weights():
+    """(1, 2, 2 queries, 3 keys)"""
+    return np.array([[[[0.5, 0.5, 0], [0, 0, 1]], [[1, 0, 0], [0, 0.25, 0.75]]]])
+
+
+def test_cross_attention_has_keys_of_its_own():
+    view = AttentionGrid(cross_weights(), ["x", "y"], keys=["a", "b", "c"])
+    assert (view.tokens, view.keys, view.causal) == (["x", "y"], ["a", "b", "c"], False)
+    assert view.even_entropy() == pytest.approx(np.log(3))
+    assert "2 tokens on 3" in view.alt()
+    data = payload(view.to_html())
+    assert data["keys"] == ["a", "b", "c"]
+    stored = np.frombuffer(base64.b64decode(data["weights"]), np.uint8).reshape(1, 2, 2, 3)
+    np.testing.assert_array_equal(stored, np.rint(cross_weights() * 255))
+    square = AttentionGrid(np.eye(2)[None, None], "xy", keys="ab")  # as many queries as keys are two texts still
+    assert payload(square.to_html())["keys"] == ["a", "b"]
+
+
+def test_cross_attention_is_drawn_with_cells_that_are_square():
+    fig = AttentionGrid(cross_weights(), ["x", "y"], keys=["a", "b", "c"]).fig()
+    image = fig.axes[0].images[0]
+    left, right, low, high = image.get_extent()
+    assert image.get_array().shape == (2, 3)
+    assert (right - left) / 3 == pytest.approx((high - low) / 2)
+    words = {text.get_text() for text in fig.axes[0].texts}
+    assert {"x", "y", "a", "b", "c"} <= words
+
+
+def test_cross_attention_errors():
+    with pytest.raises(ShapeError, match="pass the tokens looked at as keys="):
+        AttentionGrid(cross_weights(), "xy")
+    with pytest.raises(ShapeError, match="one key per position: weights have K=3, got 2 keys"):
+        AttentionGrid(cross_weights(), "xy", keys="ab")
+    with pytest.raises(ArgumentError, match="leave causal=True out"):
+        AttentionGrid(cross_weights(), "xy", keys="abc", causal=True)

@@ -77,6 +77,30 @@ def test_every_number_shown_is_the_arrays(browse, attention, causal):
     assert found["console"] == []
 
 
+def test_cross_attention_reads_other_tokens(browse):
+    """More keys than queries: every number is where it belongs, and the text shaded is that of the keys."""
+    weights = np.random.default_rng(3).dirichlet(np.ones(5), (1, 2, 3))  # (1, 2, 3 queries, 5 keys)
+    probe = """
+      all(".head")[1].click();
+      out.lines = []; out.words = all(".text span").map((word) => word.textContent);
+      for (let i = 0; i < 3; i++) for (let j = 0; j < 5; j++) {
+        hover(all(".big .map")[0], (j + 0.5) / 5, (i + 0.5) / 3);
+        out.lines.push(shown(document));
+      }
+      out.size = [all(".big canvas")[0].width, all(".big canvas")[0].height];
+      out.marked = all(".on").map((label) => label.lastChild.data);
+    """
+    found = browse([AttentionGrid(weights, "xyz", keys="abcde")._repr_html_()], probe)
+    for (query, key), line in zip(np.ndindex(3, 5), found["lines"], strict=True):
+        where, value = line.rsplit(": ", 1)
+        assert where == f"layer 0, head 1: query {query} {'xyz'[query]} → key {key} {'abcde'[key]}"
+        assert float(value) == pytest.approx(weights[0, 1, query, key], abs=0.5 / 255 + 0.005)
+    assert found["words"] == list("abcde")
+    assert found["size"] == [5, 3]
+    assert sorted(found["marked"]) == ["e", "z"]
+    assert found["console"] == []
+
+
 def test_keyboard(browse, attention):
     probe = """
       const head = all(".head")[1];

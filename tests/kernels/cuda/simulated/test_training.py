@@ -7,6 +7,7 @@ from cuda_model_checks import TINY, Batches, check_generation, check_training, g
 import minigpt as mg
 from minigpt.backend import row_of
 from minigpt.decoding import Sampling, beam_search, decode
+from minigpt.models import EncoderDecoder, EncoderDecoderConfig
 from minigpt.training import TrainConfig, Trainer
 
 
@@ -79,3 +80,26 @@ def test_a_step_that_failed_is_found_late_and_has_moved_nothing(monkeypatch):
     assert after_first
     for name, p in trainer.model.state_dict().items():
         np.testing.assert_array_equal(p, after_first[name])
+
+
+def test_an_encoder_decoder_with_its_masks_and_cache():
+    config = EncoderDecoderConfig(7, 4, 1, 2, 8, start_id=1, end_id=2)
+    batch = {
+        "src": np.array([[3, 4], [5, 0]]), "src_mask": np.array([[True, True], [True, False]]),
+        "tgt": np.array([[1, 4], [1, 3]]), "targets": np.array([[4, 2], [3, -100]]),
+    }  # fmt: skip
+    results = []
+    for row in ("numpy", "cuda"):
+        model = EncoderDecoder(config, seed=2).to(row)
+        with mg.use(row):
+            loss, count = model.loss_sum(**batch)
+            loss.backward()
+            written = model.generate([[3, 4], [5]], 2)
+        gradients = {name: mg.Tensor(p.grad).numpy() for name, p in model.named_parameters()}
+        results.append((loss.item(), count, gradients, written))
+    (loss, count, gradients, written), (wanted, wanted_count, wanted_gradients, wanted_ids) = results[::-1]
+    assert loss == pytest.approx(wanted, rel=1e-5)
+    assert count == wanted_count == 3
+    np.testing.assert_array_equal(written, wanted_ids)
+    for name, grad in wanted_gradients.items():
+        np.testing.assert_allclose(gradients[name], grad, atol=1e-5, err_msg=name)
