@@ -9,8 +9,9 @@ from .layernorm import LayerNorm
 from .linear import Linear
 from .mlp import MLP
 from .module import Module, ModuleList, Parameter
+from .recurrent import GRU, LSTM, RNN, detached
 
 __all__ = [
-    "MLP", "Block", "Dropout", "Embedding", "Int8Embedding", "Int8Linear", "LayerNorm", "Linear", "Module",
-    "ModuleList", "MultiHeadAttention", "Parameter", "quantized",
+    "GRU", "LSTM", "MLP", "RNN", "Block", "Dropout", "Embedding", "Int8Embedding", "Int8Linear", "LayerNorm", "Linear", "Module",
+    "ModuleList", "MultiHeadAttention", "Parameter", "detached", "quantized",
 ]  # fmt: skip
