@@ -107,6 +107,8 @@ def gru_backward_v2(dy, dh_n, w_hh, h0, y, gates, p_n, lengths, da, dp, dh0):
     d_pre, d_p = np.empty((3 * n, B), dy.dtype), np.empty((3 * n, B), dy.dtype)
     dh, dh_before, before = np.empty((n, B), dy.dtype), np.empty((n, B), dy.dtype), np.empty((n, B), dy.dtype)
     ended = np.zeros(B, np.bool_)
+    w_turned = np.empty((n, 3 * n), dy.dtype)
+    turned(w_hh, w_turned)
     turned(dh_n, dh)
     for t in range(T - 1, -1, -1):
         some = mark_ended(lengths, t, ended)
@@ -118,7 +120,7 @@ def gru_backward_v2(dy, dh_n, w_hh, h0, y, gates, p_n, lengths, da, dp, dh0):
         )  # fmt: skip
         turned_back(d_pre, ended, da[:, t])
         turned_back(d_p, ended, dp[:, t])
-        gemm(True, False, 1.0, w_hh, d_p, 1.0, dh_before)
+        gemm(False, False, 1.0, w_turned, d_p, 1.0, dh_before)
         if some:
             restore(ended, dh, dh_before)
         dh, dh_before = dh_before, dh

@@ -215,6 +215,8 @@ def lstm_backward_v2(dy, dh_n, dc_n, w_hh, c0, gates, cells, lengths, da, dh0, d
     d_pre, ended = np.empty((4 * n, B), dy.dtype), np.zeros(B, np.bool_)
     dh, dh_before = np.empty((n, B), dy.dtype), np.empty((n, B), dy.dtype)
     dc, dc_before, first = np.empty((n, B), dy.dtype), np.empty((n, B), dy.dtype), np.empty((n, B), dy.dtype)
+    w_turned = np.empty((n, 4 * n), dy.dtype)
+    turned(w_hh, w_turned)
     turned(dh_n, dh)
     turned(dc_n, dc)
     turned(c0, first)
@@ -227,7 +229,7 @@ def lstm_backward_v2(dy, dh_n, dc_n, w_hh, c0, gates, cells, lengths, da, dh0, d
             _one_row(dc_before),
         )  # fmt: skip
         turned_back(d_pre, ended, da[:, t])
-        gemm(True, False, 1.0, w_hh, d_pre, 0.0, dh_before)
+        gemm(False, False, 1.0, w_turned, d_pre, 0.0, dh_before)
         if some:
             restore(ended, dh, dh_before)
             restore(ended, dc, dc_before)

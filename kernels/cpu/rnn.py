@@ -88,6 +88,8 @@ def rnn_backward_v2(dy, dh_n, w_hh, y, lengths, relu, da, dh0):
     B, T, n = dy.shape
     dh, dh_before, d_pre = np.empty((n, B), dy.dtype), np.empty((n, B), dy.dtype), np.empty((n, B), dy.dtype)
     h, ended = np.empty((n, B), dy.dtype), np.zeros(B, np.bool_)
+    w_turned = np.empty((n, n), dy.dtype)
+    turned(w_hh, w_turned)
     turned(dh_n, dh)
     for t in range(T - 1, -1, -1):
         some = mark_ended(lengths, t, ended)
@@ -95,7 +97,7 @@ def rnn_backward_v2(dy, dh_n, w_hh, y, lengths, relu, da, dh0):
         turned(y[:, t], h)
         _slope(dh.reshape(-1), h.reshape(-1), relu, d_pre.reshape(-1))
         turned_back(d_pre, ended, da[:, t])
-        gemm(True, False, 1.0, w_hh, d_pre, 0.0, dh_before)
+        gemm(False, False, 1.0, w_turned, d_pre, 0.0, dh_before)
         if some:
             restore(ended, dh, dh_before)
         dh, dh_before = dh_before, dh
