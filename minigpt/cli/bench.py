@@ -9,6 +9,7 @@ start:  time a fresh process up to the end of its first training step, with comp
 time-to-loss: train in a fresh process until the whole validation part has a given loss; how long that took.
 kernels: time every version of every kernel, CPU's or card's, with its share of this machine's roofline.
 tokenizer: train byte-level BPE on Python's standard library and encode what was held out, beside Hugging Face's.
+recurrent: forward + backward of nn.LSTM, GRU and RNN beside PyTorch's, on one thread, in turn.
 load: load a random GPT-2 from its files in fresh processes: peak memory beside the size of the files, and seconds.
 """
 
@@ -95,6 +96,13 @@ def add_arguments(parser):
     kernels.add_argument("--write", metavar="PATH", help="put the table between the markers of this file as well")
     text = "the kernels in use beside this peer's; cpu: instead of the table, cuda: below it"
     kernels.add_argument("--peer", choices=("torch",), help=text)
+    text = "forward + backward of nn.LSTM, GRU and RNN beside a peer's, both on one thread, in turn"
+    recurrent = add_action(actions, "recurrent", text, "minigpt bench recurrent --peer torch --cell lstm")
+    recurrent.add_argument("--peer", choices=("torch",), default="torch", help="what to compare with (default: torch)")
+    recurrent.add_argument(
+        "--cell", nargs="+", choices=("lstm", "gru", "rnn"), default=["lstm", "gru", "rnn"], help="which (default: all)"
+    )
+    recurrent.add_argument("--rounds", type=positive, default=11, help="turns of each side (default: 11)")
     text = "training and encoding of byte-level BPE, on one thread, beside Hugging Face's tokenizers where installed"
     tokenizer = add_action(actions, "tokenizer", text, "minigpt bench tokenizer --rounds 7")
     tokenizer.add_argument("--vocab-size", type=positive, default=20_000, help="ids to encode with (default: 20000)")
@@ -110,6 +118,11 @@ def run(args) -> int:
         return 0
     if args.action == "kernels":
         return run_kernels(args)
+    if args.action == "recurrent":
+        from ..bench import recurrent
+
+        print(recurrent.report(recurrent.compare([cell.upper() for cell in args.cell], rounds=args.rounds)))
+        return 0
     if args.action == "decode":
         from ..bench.decode import compare as compare_decoding
         from ..bench.decode import report as decode_report
