@@ -14,7 +14,7 @@ import warnings
 
 from ..errors import MiniGPTError
 
-COMMANDS = ("demo", "train", "generate", "data", "bench")
+COMMANDS = ("demo", "train", "generate", "compare", "data", "bench")
 
 
 def main(argv: list[str] | None = None) -> int:

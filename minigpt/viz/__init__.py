@@ -11,6 +11,7 @@ from importlib import import_module
 # public name -> the module of this package that defines it
 _HOME = {
     "AttentionGrid": "attention",
+    "Comparison": "comparison",
     "KernelThreads": "threads",
     "LossCurve": "loss",
     "LossMask": "loss_mask",
@@ -19,7 +20,7 @@ _HOME = {
     "visible": "html",
 }
 
-__all__ = ["AttentionGrid", "KernelThreads", "LossCurve", "LossMask", "SamplingSteps", "View", "visible"]
+__all__ = ["AttentionGrid", "Comparison", "KernelThreads", "LossCurve", "LossMask", "SamplingSteps", "View", "visible"]
 
 
 def __getattr__(name):
