@@ -10,11 +10,11 @@ import minigpt as mg
 from minigpt import functional as F
 from minigpt import nn
 from minigpt.tensor import Tensor
+from tests.golden import unpack
 
 FILE = Path(__file__).parent / "golden" / "recurrent.npz"
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
-with np.load(FILE) as stored:
-    ARRAYS = dict(stored)
+ARRAYS = unpack(FILE)
 CASES = json.loads(ARRAYS.pop("cases").tobytes())
 ROWS = ["numpy", *(["cpu"] if mg.backends()["cpu"] is True else [])]
 

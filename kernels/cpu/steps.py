@@ -1,8 +1,8 @@
 """What the kernels of recurrent layers share: one step's numbers with the batch as last axis, and rows that have ended.
 
 Inside a step everything is (hidden, B). BLAS copies one operand of a product into an order of its own, and with B = 32
-it is quicker at that where the weights come first: W @ h_before^T takes 60 % of the time of h_before @ W^T. For the same
-reason backward turns the weights once: W^T in one piece takes 80 % of the time of W read along its columns.
+it is quicker at that where the weights come first: W @ h_before^T takes 60 % of the time of h_before @ W^T. For that
+reason, too, backward turns the weights once: W^T in one piece takes 80 % of the time of W read along its columns.
 All gates of a step then lie in one piece, whatever their number: one loop over hidden * B elements.
 """
 

@@ -1,4 +1,4 @@
-"""The LSTM (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000): the element-wise half of a step, and a layer.
+"""The LSTM (Hochreiter & Schmidhuber 1997; forget gate: Gers et al. 2000): a step's elements, and a layer.
 
 i, f, g, o = sigmoid(a_i), sigmoid(a_f), tanh(a_g), sigmoid(a_o)     a = x W_ih^T + h W_hh^T + biases
 c = f * c_prev + i * g

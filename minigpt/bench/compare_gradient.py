@@ -6,6 +6,8 @@ In a recurrent network each step multiplies that gradient by a Jacobian, so that
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from .. import functional as F
@@ -16,7 +18,8 @@ class _Embeddings:
     """An observer that keeps what the token table gave, and its gradient."""
 
     def __init__(self, table):
-        self.table, self.output = table, None
+        self.table = table
+        self.output: Any = None
 
     def around_module(self, module, args, kwargs, proceed):
         output = proceed()

@@ -43,7 +43,7 @@ class Recall:
 
 def distances(longest: int) -> list[int]:
     """1, 2, 4 … and half-way between: the distances that are measured."""
-    steps = {int(round(2 ** (j / 2))) for j in range(2 * int(np.log2(longest)) + 1)}
+    steps = {round(2 ** (j / 2)) for j in range(2 * int(np.log2(longest)) + 1)}
     return sorted({*(k for k in steps if k <= longest), longest})
 
 

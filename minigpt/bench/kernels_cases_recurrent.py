@@ -46,7 +46,12 @@ def layer(kind, direction, batch, steps, hidden):
         names = {"lstm": ("gates", "cells"), "gru": ("gates", "p_n"), "rnn": ()}[kind]
         if direction == "forward":
             out = {"y": blank(*y.shape), "h_n": blank(*states), "c_n": blank(*states)}
-            return {**given, "a": a, **out, **{name: blank(*x.shape) for name, x in zip(names, for_backward, strict=True)}}
+            return {
+                **given,
+                "a": a,
+                **out,
+                **{name: blank(*x.shape) for name, x in zip(names, for_backward, strict=True)},
+            }
         upstream = {"dy": floats(rng, *y.shape), "dh_n": floats(rng, *states), "dc_n": floats(rng, *states), "y": y}
         out = {"da": blank(*a.shape), "dp": blank(*a.shape), "dh0": blank(*states), "dc0": blank(*states)}
         return {**given, **upstream, **dict(zip(names, for_backward, strict=True)), **out}

@@ -92,7 +92,8 @@ class RecurrentSeq2Seq(nn.Module):
 
         src_mask: boolean (B, S), True for tokens; padding may only follow them.
         """
-        logits, _ = self.decode(tgt, *self.encode(src, src_mask), src_mask)
+        memory, state = self.encode(src, src_mask)
+        logits, _ = self.decode(tgt, memory, state, src_mask)
         return logits, None if targets is None else F.cross_entropy(logits, targets)
 
     def loss_sum(self, src, tgt, targets, src_mask=None) -> tuple[Tensor, int]:
@@ -131,7 +132,7 @@ class RecurrentSeq2Seq(nn.Module):
         )  # fmt: skip
 
     def generate(self, src, max_new_tokens, temperature=0.0, top_k=None, top_p=None, seed=None, src_mask=None):
-        """The target of each source, (B, max_new_tokens) int64, filled up with end_id; greedy unless temperature > 0."""
+        """The target of each source, (B, max_new_tokens) int64, filled up with end_id; temperature 0 is greedy."""
         with self.evaluating():
             reader = self.reader(src, src_mask)
             steps = decode(

@@ -12,6 +12,6 @@ from .module import Module, ModuleList, Parameter
 from .recurrent import GRU, LSTM, RNN, detached
 
 __all__ = [
-    "GRU", "LSTM", "MLP", "RNN", "Block", "Dropout", "Embedding", "Int8Embedding", "Int8Linear", "LayerNorm", "Linear", "Module",
-    "ModuleList", "MultiHeadAttention", "Parameter", "detached", "quantized",
+    "GRU", "LSTM", "MLP", "RNN", "Block", "Dropout", "Embedding", "Int8Embedding", "Int8Linear", "LayerNorm", "Linear",
+    "Module", "ModuleList", "MultiHeadAttention", "Parameter", "detached", "quantized",
 ]  # fmt: skip

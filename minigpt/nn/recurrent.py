@@ -62,7 +62,9 @@ class Recurrent(Module):
         states = self._split(state, x)
         last = []
         for layer in range(self.num_layers):
-            parameters = [getattr(self, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+            parameters = [
+                getattr(self, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+            ]
             x, *ends = self.layer(x, *parameters, *(s[layer] for s in states), lengths)  # (B, T, hidden), (B, hidden)
             x = F.label(x, f"l{layer}")
             last.append(ends)
@@ -83,7 +85,9 @@ class Recurrent(Module):
                 f"{self.input_size}{hint}"
             )
         if 0 in x.shape[:2]:
-            raise ShapeError(f"{type(self).__name__}: x has shape {x.shape}: nothing to read, B and T must be at least 1")
+            raise ShapeError(
+                f"{type(self).__name__}: x has shape {x.shape}: nothing to read, B and T must be at least 1"
+            )
 
     def _split(self, state, x) -> list:
         """The states (layers, B, hidden), zeros where none were given."""

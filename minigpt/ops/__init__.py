@@ -34,9 +34,9 @@ from .shape import BroadcastTo, Concatenate, Gather, Reshape, Slice, Transpose
 from .softmax import LogSoftmax, Softmax
 
 __all__ = [
-    "GELU", "GRU", "LSTM", "RNN", "Abs", "Add", "Attention", "AttentionCached", "AttentionQKV", "BiasResidual", "BroadcastTo", "Cast",
-    "Compare", "Concatenate", "Context", "CrossEntropy", "Div", "Dropout", "Embedding", "Exp", "Gather",
-    "Int8Embedding", "Int8Linear", "LSTMCell", "Label", "LayerNorm", "Linear", "LinearGELU", "Log", "LogSoftmax",
+    "GELU", "GRU", "LSTM", "RNN", "Abs", "Add", "Attention", "AttentionCached", "AttentionQKV", "BiasResidual",
+    "BroadcastTo", "Cast", "Compare", "Concatenate", "Context", "CrossEntropy", "Div", "Dropout", "Embedding", "Exp",
+    "Gather", "Int8Embedding", "Int8Linear", "LSTMCell", "Label", "LayerNorm", "Linear", "LinearGELU", "Log", "LogSoftmax",
     "MatMul", "Max", "Mean", "Mul", "Neg", "Op", "Pow", "PowNumber", "ReLU", "Reshape", "Sigmoid", "Slice",
     "Softmax", "Sqrt", "Sub", "Sum", "Tanh", "Transpose", "Var", "Where",
 ]  # fmt: skip

@@ -26,6 +26,7 @@ ACTIONS = [
     ("bench", "import"),
     ("bench", "kernels"),
     ("bench", "load"),
+    ("bench", "recurrent"),
     ("bench", "start"),
     ("bench", "time-to-loss"),
     ("bench", "tokenizer"),

@@ -15,7 +15,9 @@ IDS = np.array([[1, 2, 3, 4, 0], [4, 4, 1, 0, 2]])
 
 
 def tiny(cell="lstm", **changes):
-    model = RecurrentLM(RecurrentConfig(**{"vocab_size": 7, "n_layer": 2, "n_embd": 6, "cell": cell, **changes}), seed=0)
+    model = RecurrentLM(
+        RecurrentConfig(**{"vocab_size": 7, "n_layer": 2, "n_embd": 6, "cell": cell, **changes}), seed=0
+    )
     return model
 
 
