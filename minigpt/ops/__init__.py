@@ -35,8 +35,8 @@ from .softmax import LogSoftmax, Softmax
 
 __all__ = [
     "GELU", "GRU", "LSTM", "RNN", "Abs", "Add", "Attention", "AttentionCached", "AttentionQKV", "BiasResidual",
-    "BroadcastTo", "Cast", "Compare", "Concatenate", "Context", "CrossEntropy", "Div", "Dropout", "Embedding", "Exp",
-    "Gather", "Int8Embedding", "Int8Linear", "LSTMCell", "Label", "LayerNorm", "Linear", "LinearGELU", "Log",
-    "LogSoftmax", "MatMul", "Max", "Mean", "Mul", "Neg", "Op", "Pow", "PowNumber", "ReLU", "Reshape", "Sigmoid", "Slice",
-    "Softmax", "Sqrt", "Sub", "Sum", "Tanh", "Transpose", "Var", "Where",
+    "BroadcastTo", "Cast", "Compare", "Concatenate", "Context", "CrossEntropy", "Div", "Dropout", "Embedding",
+    "Exp", "Gather", "Int8Embedding", "Int8Linear", "LSTMCell", "Label", "LayerNorm", "Linear", "LinearGELU", "Log",
+    "LogSoftmax", "MatMul", "Max", "Mean", "Mul", "Neg", "Op", "Pow", "PowNumber", "ReLU", "Reshape", "Sigmoid",
+    "Slice", "Softmax", "Sqrt", "Sub", "Sum", "Tanh", "Transpose", "Var", "Where",
 ]  # fmt: skip

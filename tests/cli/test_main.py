@@ -23,6 +23,8 @@ ACTIONS = [
     ("data", "show"),
     ("bench", "recipe"),
     ("bench", "train"),
+    ("bench", "decode"),
+    ("bench", "int8"),
     ("bench", "import"),
     ("bench", "kernels"),
     ("bench", "load"),
