@@ -179,6 +179,21 @@ def lstm_cell(a, c_prev) -> tuple[Tensor, Tensor]:
     return ops.LSTMCell.apply(a, c_prev)
 
 
+def lstm(a, w_hh, h0, c0, lengths=None) -> tuple[Tensor, Tensor, Tensor]:
+    """All steps of one layer: a (B, T, 4 hidden), w_hh (4 hidden, hidden), h0, c0 (B, hidden) -> (y, h_n, c_n)"""
+    return ops.LSTM.apply(a, w_hh, h0, c0, lengths=lengths)
+
+
+def gru(a, w_hh, b_hh, h0, lengths=None) -> tuple[Tensor, Tensor]:
+    """All steps of one layer: a (B, T, 3 hidden), w_hh (3 hidden, hidden), h0 (B, hidden) -> (y, h_n)"""
+    return ops.GRU.apply(a, w_hh, b_hh, h0, lengths=lengths)
+
+
+def rnn(a, w_hh, h0, lengths=None, nonlinearity="tanh") -> tuple[Tensor, Tensor]:
+    """All steps of one layer: a (B, T, hidden), w_hh (hidden, hidden), h0 (B, hidden) -> (y, h_n)"""
+    return ops.RNN.apply(a, w_hh, h0, lengths=lengths, nonlinearity=nonlinearity)
+
+
 # --- putting together and choosing ------------------------------------------------------------------------
 
 

@@ -100,7 +100,7 @@ class Row:
     attention_qkv_forward: Function
     attention_qkv_backward: Function
 
-    # layernorm, embedding, cross_entropy, dropout, lstm
+    # layernorm, embedding, cross_entropy, dropout
     layernorm_forward: Function
     layernorm_backward: Function
     embedding_forward: Function
@@ -109,8 +109,16 @@ class Row:
     cross_entropy_forward: Function
     cross_entropy_backward: Function
     dropout_forward: Function
+
+    # recurrent layers over all steps, and the element-wise half of one step
+    rnn_forward: Function
+    rnn_backward: Function
     lstm_cell_forward: Function
     lstm_cell_backward: Function
+    lstm_forward: Function
+    lstm_backward: Function
+    gru_forward: Function
+    gru_backward: Function
 
     # int8: weights of one byte, for decoding
     int8_quantize: Function

@@ -7,7 +7,6 @@ taken by our own ops (`by_op`, the gradient of the base is compared), once with 
 """
 
 import json
-import math
 from pathlib import Path
 
 import numpy as np
@@ -16,21 +15,9 @@ import pytest
 import minigpt as mg
 from minigpt import functional as F
 from minigpt import nn
+from tests.golden import unpack
 
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
-
-
-def unpack(path):
-    """The arrays of a packed file by name, read-only; see `pack` in golden/make_golden.py."""
-    with np.load(path) as packed:
-        index = json.loads(packed["index"].tobytes())
-        flat = {name: packed[name] for name in packed.files if name != "index"}
-    arrays, used = {}, dict.fromkeys(flat, 0)
-    for name, dtype, shape in index:
-        start, used[dtype] = used[dtype], used[dtype] + math.prod(shape)
-        arrays[name] = flat[dtype][start : used[dtype]].reshape(shape)
-        arrays[name].flags.writeable = False
-    return arrays
 
 
 ARRAYS = unpack(Path(__file__).parent / "golden" / "functions.npz")

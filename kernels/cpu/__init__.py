@@ -8,13 +8,16 @@ from . import (
     dropout,
     elementwise,
     embedding,
+    gru,
     int8,
     layernorm,
+    lstm,
     matmul,
     optimizer,
     reduce,
+    rnn,
     softmax,
 )
 
 MODULES = (device, elementwise, activation, reduce, matmul, softmax, attention, layernorm, embedding,
-           cross_entropy, dropout, int8, optimizer)  # fmt: skip
+           cross_entropy, dropout, rnn, lstm, gru, int8, optimizer)  # fmt: skip

@@ -9,15 +9,17 @@ from . import (
     dropout,
     elementwise,
     embedding,
+    gru,
     int8,
     layernorm,
     lstm,
     matmul,
     optimizer,
     reduce,
+    rnn,
     shape,
     softmax,
 )
 
 MODULES = (device, elementwise, activation, reduce, shape, matmul, softmax, attention, layernorm, embedding,
-           cross_entropy, dropout, lstm, int8, clipping, optimizer)  # fmt: skip
+           cross_entropy, dropout, rnn, lstm, gru, int8, clipping, optimizer)  # fmt: skip

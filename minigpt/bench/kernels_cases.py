@@ -251,6 +251,8 @@ def squared_norm(n):
 @functools.cache
 def cases(quick: bool = False) -> tuple[Case, ...]:
     """All problems, from a step of the shapes `baby` and `char` (see shapes.py); quick: tiny ones, to see them run."""
+    from .kernels_cases_recurrent import recurrent_cases  # here: that file needs what stands above
+
     n, c, t, d, v = (6, 20, 10, 4, 9) if quick else (2048, 384, 256, 64, 50257)
     heads, some, small, size = (2, 5, 7, 1000) if quick else (48, 256, 65, 768 * 3072)
     both = ("forward", "backward")
@@ -267,6 +269,7 @@ def cases(quick: bool = False) -> tuple[Case, ...]:
         *(cross_entropy(way, some, v) for way in both),
         *(embedding(way, n, small, c) for way in both),
         dropout(n, c),
+        *recurrent_cases(quick),
         adam(size),
         squared_norm(size),
     )

@@ -13,6 +13,7 @@ progressive: train a model that grows beside one that is deep from the start.
 tokenizer: train byte-level BPE on Python's standard library and encode what was held out, beside Hugging Face's.
 tasks: train small models on tasks from a fixed seed; accuracy on unseen questions, and what it took.
 seq2seq: train small encoder-decoders (copy, reverse, dates, translation) and count what they answer exactly.
+recurrent: forward + backward of nn.LSTM, GRU and RNN beside PyTorch's, on one thread, in turn.
 load: load a random GPT-2 from its files in fresh processes: peak memory beside the size of the files, and seconds.
 """
 
@@ -113,6 +114,13 @@ def add_arguments(parser):
         "--picture", metavar="PATH", help="draw the cross-attention for one unseen input of the last task"
     )
     add_backend(seq2seq)
+    text = "forward + backward of nn.LSTM, GRU and RNN beside a peer's, both on one thread, in turn"
+    recurrent = add_action(actions, "recurrent", text, "minigpt bench recurrent --peer torch --cell lstm")
+    recurrent.add_argument("--peer", choices=("torch",), default="torch", help="what to compare with (default: torch)")
+    recurrent.add_argument(
+        "--cell", nargs="+", choices=("lstm", "gru", "rnn"), default=["lstm", "gru", "rnn"], help="which (default: all)"
+    )
+    recurrent.add_argument("--rounds", type=positive, default=11, help="turns of each side (default: 11)")
     text = "training and encoding of byte-level BPE, on one thread, beside Hugging Face's tokenizers where installed"
     tokenizer = add_action(actions, "tokenizer", text, "minigpt bench tokenizer --rounds 7")
     tokenizer.add_argument("--vocab-size", type=positive, default=20_000, help="ids to encode with (default: 20000)")
@@ -162,6 +170,11 @@ def run(args) -> int:
         return run_kernels(args)
     if args.action == "seq2seq":
         return run_seq2seq(args)
+    if args.action == "recurrent":
+        from ..bench import recurrent
+
+        print(recurrent.report(recurrent.compare([cell.upper() for cell in args.cell], rounds=args.rounds)))
+        return 0
     if args.action == "decode":
         from ..bench.decode import compare as compare_decoding
         from ..bench.decode import report as decode_report

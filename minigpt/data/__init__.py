@@ -17,7 +17,8 @@ from .tokens import TokenData
 
 __all__ = [
     "DIALOGUE_TOKENS", "NO_LOSS", "BucketedData", "Conversation", "Corpus", "Labelled", "MaskedData", "Masking",
-    "Message", "PackedData", "Pair", "PairData", "Rendered", "TokenData", "add_dialogue_tokens", "end_id", "has_dialogue_tokens",
-    "in_split", "load_corpus", "python_prose", "read_jsonl", "read_records", "read_tsv", "render", "render_prompt",
-    "split_by_position", "split_of", "tokenize_and_split", "train_tokenizer", "write_jsonl",
+    "Message", "PackedData", "Pair", "PairData", "Rendered", "TokenData", "add_dialogue_tokens", "end_id",
+    "has_dialogue_tokens", "in_split", "load_corpus", "python_prose", "read_jsonl", "read_records", "read_tsv",
+    "render", "render_prompt", "split_by_position", "split_of", "tokenize_and_split", "train_tokenizer",
+    "write_jsonl",
 ]  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from ..errors import CheckpointError
 from ..files import FileGroup, read_json
@@ -13,6 +14,8 @@ from .encoder_decoder import EncoderDecoder
 from .folder import TextModel
 from .gpt import GPT
 from .pretrained import CONFIG, add_model_files
+from .recurrent import RecurrentLM
+from .recurrent_files import MODEL_TYPE as RECURRENT
 
 KINDS: tuple[type[TextModel], ...] = (
     EncoderDecoder,
@@ -21,12 +24,12 @@ KINDS: tuple[type[TextModel], ...] = (
 )  # beside GPT; each known by its model_type
 
 
-def load_model(folder: str | Path) -> GPT | GPTClassifier | TextModel:
+def load_model(folder: str | Path) -> Any:
     """What save_pretrained wrote, as the class that wrote it. Raises CheckpointError."""
     if (Path(folder) / SETTINGS).exists():
         return GPTClassifier.from_pretrained(folder)
     found = read_json(Path(folder) / CONFIG).get("model_type")
-    kinds: dict[str, type[GPT] | type[TextModel]] = {"gpt2": GPT, **{kind.model_type: kind for kind in KINDS}}
+    kinds: dict[str, Any] = {"gpt2": GPT, RECURRENT: RecurrentLM, **{kind.model_type: kind for kind in KINDS}}
     if found not in kinds:
         raise CheckpointError(f"{Path(folder) / CONFIG}: model_type is {found!r}, known are {', '.join(kinds)}")
     return kinds[found].from_pretrained(folder)
@@ -39,7 +42,7 @@ def add_files(files: FileGroup, model) -> None:
     elif hasattr(model, "add_files"):
         model.add_files(files)
     else:
-        names = ", ".join(kind.__name__ for kind in (GPT, GPTClassifier, *KINDS))
+        names = ", ".join(kind.__name__ for kind in (GPT, GPTClassifier, RecurrentLM, *KINDS))
         raise CheckpointError(
             f"models that can be saved are {names}, and any with a method add_files(files); this is a "
             f"{type(model).__name__}"

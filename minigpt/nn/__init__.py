@@ -13,9 +13,10 @@ from .lora import LoRALinear
 from .mlp import MLP
 from .module import Module, ModuleList, Parameter
 from .positional import LearnedPositions, SinusoidalPositions, sinusoids
+from .recurrent import GRU, LSTM, RNN, detached
 
 __all__ = [
-    "MLP", "Block", "DecoderBlock", "Dropout", "Embedding", "EncoderBlock", "Int8Embedding", "Int8Linear", "LayerNorm",
-    "LearnedPositions", "Linear", "LoRALinear", "Module", "ModuleList", "MultiHeadAttention", "Parameter", "SinusoidalPositions",
-    "quantized", "sinusoids",
+    "GRU", "LSTM", "MLP", "RNN", "Block", "DecoderBlock", "Dropout", "Embedding", "EncoderBlock", "Int8Embedding",
+    "Int8Linear", "LayerNorm", "LearnedPositions", "Linear", "LoRALinear", "Module", "ModuleList",
+    "MultiHeadAttention", "Parameter", "SinusoidalPositions", "detached", "quantized", "sinusoids",
 ]  # fmt: skip

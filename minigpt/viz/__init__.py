@@ -11,6 +11,7 @@ from importlib import import_module
 # public name -> the module of this package that defines it
 _HOME = {
     "AttentionGrid": "attention",
+    "Comparison": "comparison",
     "KernelThreads": "threads",
     "LayerStatistics": "layers",
     "LossCurve": "loss",
@@ -22,8 +23,10 @@ _HOME = {
     "visible": "html",
 }
 
-__all__ = ["AttentionGrid", "KernelThreads", "LayerStatistics", "LossCurve", "LossMask", "ReliabilityDiagram",
-           "SamplingSteps", "TokenScores", "View", "visible"]  # fmt: skip
+__all__ = [
+    "AttentionGrid", "Comparison", "KernelThreads", "LayerStatistics", "LossCurve", "LossMask", "ReliabilityDiagram",
+    "SamplingSteps", "TokenScores", "View", "visible",
+]  # fmt: skip
 
 
 def __getattr__(name):

@@ -4,9 +4,27 @@ Each case draws its inputs from a generator seeded with the case's own name, so 
 other cases nor on torch. make_golden.py, beside this file, computes the references.
 """
 
+import json
+import math
 from itertools import chain
 
 import numpy as np
+
+# ---- packed files
+
+
+def unpack(path):
+    """The arrays of a packed file by name, read-only; see `pack` in make_golden.py."""
+    with np.load(path) as packed:
+        index = json.loads(packed["index"].tobytes())
+        flat = {name: packed[name] for name in packed.files if name != "index"}
+    arrays, used = {}, dict.fromkeys(flat, 0)
+    for name, dtype, shape in index:
+        start, used[dtype] = used[dtype], used[dtype] + math.prod(shape)
+        arrays[name] = flat[dtype][start : used[dtype]].reshape(shape)
+        arrays[name].flags.writeable = False
+    return arrays
+
 
 # ---- inputs: a maker takes a Generator and returns an array
 

@@ -59,3 +59,47 @@ def test_saturated_gates():
 def test_shapes_must_fit(shapes):
     with pytest.raises(mg.ShapeError, match=r"must be \(B, 4 hidden\) and \(B, hidden\)"):
         F.lstm_cell(*(np.ones(shape) for shape in shapes))
+
+
+# --- all steps of a layer ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("lengths", [None, [3, 1], [2, 3]], ids=str)
+def test_gradients_of_a_layer(lengths, rng):
+    arrays = [rng.normal(size=s) for s in [(2, 3, 8), (8, 2), (2, 2), (2, 2)]]
+    assert mg.gradcheck(lambda *given: F.lstm(*given, lengths=lengths), arrays)
+
+
+def test_a_layer_is_its_cell_step_by_step(rng):
+    a, w, h0, c0 = (rng.normal(size=s) for s in [(3, 4, 8), (8, 2), (3, 2), (3, 2)])
+
+    def run(in_one):
+        leaves = [mg.Tensor(x, requires_grad=True) for x in (a, w, h0, c0)]
+        steps, weight, h, c = leaves
+        if in_one:
+            y, h, c = F.lstm(steps, weight, h, c)
+        else:
+            outputs = []
+            for t in range(4):
+                h, c = F.lstm_cell(steps[:, t] + h @ weight.T, c)
+                outputs.append(h)
+            y = F.stack(outputs, axis=1)
+        ((y * y).sum() + (h * c).sum()).backward()
+        return [y.numpy(), h.numpy(), c.numpy(), *(leaf.grad for leaf in leaves)]
+
+    for fused, separate in zip(run(True), run(False), strict=True):
+        np.testing.assert_allclose(fused, separate, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("shapes", "message"),
+    [
+        (((2, 3, 8), (8, 3), (2, 2), (2, 2)), r"must be \(B, T, 4 hidden\) and \(4 hidden, hidden\)"),
+        (((2, 3, 8), (8, 2), (3, 2), (2, 2)), r"h0 has shape \(3, 2\), needs \(B, hidden\) = \(2, 2\)"),
+        (((2, 3, 8), (8, 2), (2, 2), (2,)), r"c0 has shape \(2,\)"),
+        (((2, 8), (8, 2), (2, 2), (2, 2)), "a has shape"),
+    ],
+)
+def test_shapes_of_a_layer(shapes, message):
+    with pytest.raises(mg.ShapeError, match=message):
+        F.lstm(*(np.ones(shape) for shape in shapes))

@@ -10,6 +10,7 @@ from kernels import reference
 from kernels.cpu import MODULES, optimizer
 from kernels.cpu.attention import NO_MASK, TILE
 from kernels.cpu.ladder import LADDERS, rung
+from tests.helpers.recurrent_ladders import RECURRENT_LADDERS
 
 assert MODULES  # importing the kernels is what fills LADDERS
 
@@ -279,6 +280,7 @@ LADDER_TESTS = {
     "squared_norm": (lambda step, x: (np.float64(step.function(x)),),
                      lambda x: np.float64(reference.reduce.squared_norm(x)), lambda rng, dtype: (
                          (floats(rng, dtype, n),) for n in (0, 1, 7, 255, 256, 257, 1003))),  # a block is 256
+    **RECURRENT_LADDERS,
 }  # fmt: skip
 
 

@@ -36,6 +36,12 @@ def calls(rng, dtype, rows=N, batch=B):
     _, mean, rstd = NUMPY.layernorm_forward(x)
     q8, scale = NUMPY.int8_quantize(f(K, C))
     _, m, log_sum = NUMPY.cross_entropy_forward(x, targets, -100, 0.1)
+    lengths = rng.integers(1, T + 1, batch)
+    h0, c0, dh, dc = (f(batch, D) for _ in range(4))
+    lstm, gru, rnn = ((f(batch, T, n * D), f(n * D, D)) for n in (4, 3, 1))
+    y_lstm, _, _, *kept_lstm = NUMPY.lstm_forward(*lstm, h0, c0, lengths)
+    y_gru, _, *kept_gru = NUMPY.gru_forward(*gru, f(3 * D), h0, lengths)
+    y_rnn, _ = NUMPY.rnn_forward(*rnn, h0, lengths)
     return {
         "add": (x, y),
         "multiply": (x, f(C)),
@@ -67,6 +73,14 @@ def calls(rng, dtype, rows=N, batch=B):
         "int8_linear_forward": (x, q8, scale, bias, f(rows, K)),
         "int8_embedding_forward": (rng.integers(0, K, (rows, 2)), q8, scale),
         "dropout_forward": (x, 0.3, 12345, 7),
+        "lstm_cell_forward": (f(batch, 4 * D), c0),
+        "lstm_cell_backward": (dh, dc, np.abs(lstm[0][:, 0]) / 9, c0, h0),
+        "lstm_forward": (*lstm, h0, c0, lengths),
+        "lstm_backward": (f(batch, T, D), dh, dc, lstm[1], h0, c0, y_lstm, *kept_lstm, lengths),
+        "gru_forward": (*gru, f(3 * D), h0, lengths),
+        "gru_backward": (f(batch, T, D), dh, gru[1], h0, y_gru, *kept_gru, lengths),
+        "rnn_forward": (*rnn, h0, lengths, "relu"),
+        "rnn_backward": (f(batch, T, D), dh, rnn[1], h0, y_rnn, lengths, "tanh"),
     }
 
 

@@ -18,6 +18,7 @@ IDS = np.array([2, 0, 2])
 Q = np.sin(np.arange(24.0)).reshape(1, 2, 3, 4)
 QKV = np.cos(np.arange(36.0)).reshape(1, 3, 12)
 DROP = (0.5, 7, 0)
+SEQUENCE, ONE = X[None], X[:1, :1]  # a batch of one row with three steps, and its state of one unit
 
 # name -> positional arguments. float64 arrays are cast to the dtype under test.
 CALLS = {
@@ -82,6 +83,12 @@ CALLS = {
     "dropout_forward": (X, *DROP),
     "lstm_cell_forward": (X, X[:, :1]),
     "lstm_cell_backward": (X[:, :1], X[:, :1], X, X[:, :1], X[:, :1]),
+    "lstm_forward": (SEQUENCE, X[:1].T, ONE, ONE),
+    "lstm_backward": (SEQUENCE[..., :1], ONE, ONE, X[:1].T, ONE, ONE, SEQUENCE[..., :1], SEQUENCE, SEQUENCE[..., :1]),
+    "gru_forward": (SEQUENCE[..., :3], X[:1, :3].T, X[0, :3], ONE),
+    "gru_backward": (SEQUENCE[..., :1], ONE, X[:1, :3].T, ONE, *(SEQUENCE[..., :n] for n in (1, 3, 1))),
+    "rnn_forward": (SEQUENCE[..., :1], ONE, ONE),
+    "rnn_backward": (SEQUENCE[..., :1], ONE, ONE, ONE, SEQUENCE[..., :1]),
 }
 DEVICE = {
     "is_array",

@@ -16,7 +16,8 @@ from minigpt.row import Row
 
 # Making and moving arrays, which every check does; and what the cuda row does not have.
 NOT_CHECKED = {"name", "is_array", "from_host", "to_host", "owns_memory", "shares_memory", "arena"}
-LACKING = {"lstm_cell_forward", "lstm_cell_backward", "int8_quantize", "int8_linear_forward", "int8_embedding_forward"}
+LACKING = {f"{layer}_{way}" for layer in ("rnn", "lstm", "lstm_cell", "gru") for way in ("forward", "backward")}
+LACKING |= {"int8_quantize", "int8_linear_forward", "int8_embedding_forward"}
 WITHIN_OTHERS = {"squared_norms"}  # in the cases of clip_scale
 
 
