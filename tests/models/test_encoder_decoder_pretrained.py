@@ -73,7 +73,7 @@ def test_a_folder_of_whatever_kind(model, tmp_path):
     mg.models.GPT(mg.models.GPTConfig(9, 8, 1, 2, 8), seed=0).save_pretrained(tmp_path / "b")
     assert [type(load_model(tmp_path / name)).__name__ for name in "ab"] == ["EncoderDecoder", "GPT"]
     (tmp_path / "a" / "config.json").write_text('{"model_type": "bert"}')
-    with pytest.raises(mg.CheckpointError, match="model_type is 'bert', known are gpt2, .*minigpt-encoder-decoder"):
+    with pytest.raises(mg.CheckpointError, match=r"model_type is 'bert', known are gpt2, .*minigpt-encoder-decoder"):
         load_model(tmp_path / "a")
 
 
