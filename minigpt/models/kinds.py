@@ -11,7 +11,7 @@ from .folder import TextModel
 from .gpt import GPT
 from .pretrained import CONFIG, add_model_files
 
-KINDS: dict[str, type] = {"gpt2": GPT, **{kind.model_type: kind for kind in (EncoderDecoder,)}}
+KINDS: dict[str, type[GPT] | type[TextModel]] = {"gpt2": GPT, **{kind.model_type: kind for kind in (EncoderDecoder,)}}
 
 
 def add_files_of(files: FileGroup, model) -> None:

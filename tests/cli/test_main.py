@@ -27,6 +27,7 @@ ACTIONS = [
     ("bench", "decode"),
     ("bench", "int8"),
     ("bench", "kernels"),
+    ("bench", "seq2seq"),
     ("bench", "load"),
     ("bench", "start"),
     ("bench", "time-to-loss"),
