@@ -49,7 +49,9 @@ for dtype, tolerance in ((np.float32, 2e-5), (np.float64, 1e-10)):
     _, mean, rstd = reference.layernorm_forward(x)
     _, m, log_sum = reference.cross_entropy_forward(x, targets, -100, 0.1)
     int8 = reference.int8_quantize(f(3, 5))
-    a4, w4, h0, ends = f(2, 4, 12), f(12, 3), f(2, 3), np.array([4, 2])
+    more = np.random.default_rng(1)
+    a4, dy4, w4, h0, a1 = (more.normal(size=s).astype(dtype) for s in [(2, 4, 12), (2, 4, 3), (12, 3), (2, 3), (2, 12)])
+    ends = np.array([4, 2])
     lstm = reference.lstm_forward(a4, w4, h0, h0 + 1, ends)
     gru = reference.gru_forward(a4[..., :9], w4[:9], w4[:9, 0], h0, ends)
     for name, *arguments in [
@@ -67,11 +69,11 @@ for dtype, tolerance in ((np.float32, 2e-5), (np.float64, 1e-10)):
         ("dropout_forward", x, 0.3, 2**63 + 1, 7), ("squared_norm", x), ("add", x, y),
         ("attention_forward", q[:, :, :1], k, v, mask[:1], True, 0.5), ("int8_linear_forward", x, *int8, x[:, 0] + 1),
         ("int8_linear_forward", f(12, 5), *int8), ("int8_embedding_forward", np.array([2, 0]), *int8),
-        ("multiply", x, y), ("lstm_cell_forward", f(2, 12), f(2, 3)), ("lstm_forward", a4, w4, h0, h0 + 1, ends),
-        ("lstm_backward", f(2, 4, 3), h0, h0, w4, h0, h0 + 1, lstm[0], *lstm[3:], ends), ("lstm_cell_backward", h0,
+        ("multiply", x, y), ("lstm_cell_forward", a1, h0), ("lstm_forward", a4, w4, h0, h0 + 1, ends),
+        ("lstm_backward", dy4, h0, h0, w4, h0, h0 + 1, lstm[0], *lstm[3:], ends), ("lstm_cell_backward", h0,
         h0, np.abs(a4[:, 0]), h0, h0), ("gru_forward", a4[..., :9], w4[:9], w4[:9, 0], h0, ends),
-        ("gru_backward", f(2, 4, 3), h0, w4[:9], h0, gru[0], *gru[2:], ends), ("rnn_forward", a4[..., :3], w4[:3], h0),
-        ("rnn_backward", f(2, 4, 3), h0, w4[:3], h0, a4[..., :3], ends, "relu"),
+        ("gru_backward", dy4, h0, w4[:9], h0, gru[0], *gru[2:], ends), ("rnn_forward", a4[..., :3], w4[:3], h0),
+        ("rnn_backward", dy4, h0, w4[:3], h0, a4[..., :3], ends, "relu"),
     ]:
         with np.errstate(all="ignore"):
             wanted = getattr(reference, name)(*arguments)
