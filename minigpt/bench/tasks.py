@@ -35,14 +35,15 @@ class Recipe:
 SHARED = {"batch_size": 64, "lr": 2e-3, "min_lr": 1e-4, "workers": 2, "eval_interval": 500, "eval_tokens": 2000}
 RECIPES = {
     "arithmetic": Recipe(0.95, {"steps": 3000}, {"n_layer": 2, "n_embd": 128}),
-    "reverse": Recipe(0.90, {"steps": 1500}),
-    "sentiment": Recipe(0.90, {"steps": 2500}),
+    "reverse": Recipe(0.90, {"steps": 1000}),
+    "sentiment": Recipe(0.90, {"steps": 2000}),
     "dates": Recipe(0.95, {"steps": 1200}),
 }
 # LoRA against full fine-tuning, both from one model that has learned other tasks
 BASE_MIX = "copy,sort-letters,sort-words,count,arithmetic"
-BASE = Recipe(0.0, {"steps": 2500}, {"mix": BASE_MIX, "examples": 10_000, "block_size": 56})
+BASE = Recipe(0.0, {"steps": 2500}, {"mix": BASE_MIX, "examples": 10_000, "block_size": 64})
 LORA_TASKS = ("reverse", "dates")
+LORA_TUNING: dict[str, Any] = {"examples": 20_000}
 TUNED = {"full": {"steps": 1000, "lr": 1e-3}, "lora": {"steps": 1000, "lr": 5e-3}}
 LORA_WITHIN = 0.05
 
@@ -89,7 +90,7 @@ def run_recipe(
     found = accuracies(trainer, settings, n)
     learning, total = parameter_share(model)
     right, asked = sum(entry["right"] for entry in found), sum(entry["n"] for entry in found)
-    name = "+".join(settings.task_names)
+    name = found[0]["task"] if len(found) == 1 else f"mix of {len(found)}"
     bag = found[0].get("bag_of_words")
     return Outcome(name, settings.method, right, asked, minutes, learning, total, wanted, bag)
 
@@ -116,7 +117,7 @@ def run_lora(out, seed=0, n=TEST_EXAMPLES, backend=None) -> list[Outcome]:
     print(line(outcomes[0]), file=sys.stderr, flush=True)
     for task in LORA_TASKS:
         for method, train in TUNED.items():
-            settings = FinetuneSettings(task=task, base=base, method=method)
+            settings = FinetuneSettings(task=task, base=base, method=method, **LORA_TUNING)
             wanted = 0.0 if method == "full" else outcomes[-1].accuracy - LORA_WITHIN
             folder = str(Path(out) / f"{task}-{method}")
             outcomes.append(run_recipe(settings, train, wanted, seed, n, folder, backend))

@@ -38,6 +38,7 @@ from .lora import TARGETS, add_lora
 
 METHODS = ("full", "last-k", "lora", "head")
 SCRATCH = "scratch"
+ASCII = "\n" + "".join(map(chr, range(32, 127)))  # what people may type, also where no example has it
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def prepare(settings: FinetuneSettings, seed: int = 0) -> tuple[Module, Bucketed
         split: [e for task in settings.tasks().values() for e in task.examples(split, n, part_rng(seed, split))]
         for split, n in sizes.items()
     }
-    texts = [message.content for part in examples.values() for e in part for message in e.messages]
+    texts = [message.content for part in examples.values() for e in part for message in e.messages] + unseen(settings)
     gpt, n_new = base_model(settings, texts, seed)
     train, val = ([render(e, gpt.tokenizer) for e in part] for part in examples.values())
     if settings.base == SCRATCH:
@@ -136,7 +137,7 @@ def base_model(settings: FinetuneSettings, texts: Sequence[str], seed: int) -> t
     For "scratch" the smallest model with such a tokenizer: `fresh_model` makes the real one, once lengths are known.
     """
     if settings.base == SCRATCH:
-        tok = CharTokenizer.train("".join(set("".join(texts))))
+        tok = CharTokenizer.train(ASCII + "".join(set("".join(texts))))
         add_dialogue_tokens(tok)
         gpt = GPT(GPTConfig(tok.vocab_size, 1, 1, 1, 1))
         gpt.tokenizer = tok
@@ -180,7 +181,7 @@ def _prepare_head(settings: FinetuneSettings, seed: int) -> tuple[Module, Bucket
     val = labelled_records(settings, "val", settings.val_examples, seed)
     tagged = hasattr(train[0], "tags")
     classes = sorted({name for r in train for name in (r.tags if tagged else [r.label])})
-    texts = [" ".join(r.words) if tagged else r.text for r in (*train, *val)]
+    texts = [" ".join(r.words) if tagged else r.text for r in (*train, *val)] + unseen(settings)
     gpt, _ = base_model(settings, texts, seed)
     parts = [class_data(records, gpt.tokenizer, classes) for records in (train, val) if records]
     if settings.base == SCRATCH:
@@ -191,6 +192,14 @@ def _prepare_head(settings: FinetuneSettings, seed: int) -> tuple[Module, Bucket
         causal=not tagged, seed=seed,
     )  # fmt: skip
     return model, BucketedData(parts[0], parts[1] if len(parts) > 1 else None, gpt.config.block_size)
+
+
+def unseen(settings: FinetuneSettings) -> list[str]:
+    """The texts of a file that are only measured on: not learned from, but their characters must have ids."""
+    if settings.data is None:
+        return []
+    (task,) = settings.tasks().values()
+    return [message.content for e in task.examples("test", None, None) for message in e.messages]
 
 
 def part_rng(seed: int, split: str) -> np.random.Generator:

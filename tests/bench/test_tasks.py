@@ -20,6 +20,7 @@ def tiny(monkeypatch):
     recipe = tasks.Recipe(0.9, STEPS, TINY)
     monkeypatch.setattr(tasks, "RECIPES", {"copy": recipe, "sentiment": recipe})
     monkeypatch.setattr(tasks, "BASE", tasks.Recipe(0.0, STEPS, {**TINY, "mix": "copy,arithmetic", "block_size": 56}))
+    monkeypatch.setattr(tasks, "LORA_TUNING", {"examples": 30, "val_examples": 5})
     monkeypatch.setattr(tasks, "TUNED", {"full": STEPS, "lora": STEPS})
 
 
@@ -57,6 +58,7 @@ def test_lora(tiny, tmp_path, capsys):
     assert main(["bench", "tasks", "--lora", *words]) == 0  # nothing is within five points of nothing
     printed = capsys.readouterr().out
     assert printed.count(" lora ") == printed.count(" full ") - 1 == 2
+    assert "mix of 2" in printed
     assert (tmp_path / "reverse-lora" / "adapter_model.safetensors").exists()
     assert not (tmp_path / "reverse-full" / "adapter_model.safetensors").exists()
 
