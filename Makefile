@@ -1,6 +1,7 @@
 # make demo   train a small GPT on real text, let it write, see its attention
 # make test   all tests
-# Both make a virtual environment in .venv first and install what they need into it.
+# make tasks  train small models that answer questions, measure them (about half an hour)
+# All make a virtual environment in .venv first and install what they need into it.
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -11,7 +12,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo test check lab clean
+.PHONY: help demo tasks test check lab clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -19,6 +20,10 @@ help:
 
 demo: $(VENV)/.installed
 	$(BIN)/python -m minigpt demo
+
+tasks: $(VENV)/.installed
+	$(BIN)/python -m minigpt bench tasks
+	$(BIN)/python -m minigpt bench tasks --lora
 
 # kernels run on a simulated card in a process of their own, since the simulator takes the place of the real one
 test: $(VENV)/.installed-test

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .backend import backends, use
     from .finite_differences import gradcheck
     from .functional import concatenate, stack, where
-    from .generation import Completion, generate, stream
+    from .generation import Chat, Completion, generate, stream
     from .observe import observing
     from .ops.op import Op
     from .tensor import Tensor, no_grad
@@ -47,6 +47,7 @@ _LAZY = {
     "stack": "functional",
     "where": "functional",
     "observing": "observe",
+    "Chat": "generation",
     "Completion": "generation",
     "generate": "generation",
     "stream": "generation",
@@ -66,9 +67,9 @@ _SUBMODULES = (
 )
 
 __all__ = [
-    "ArgumentError", "BackendError", "CheckpointError", "Completion", "ConfigError", "DataError", "GradcheckError",
-    "GraphError", "MiniGPTError", "NumericsError", "Op", "ShapeError", "Tensor", "TokenizerError", "backends",
-    "concatenate", "generate", "gradcheck", "no_grad", "observing", "stack", "stream", "use", "where",
+    "ArgumentError", "BackendError", "Chat", "CheckpointError", "Completion", "ConfigError", "DataError",
+    "GradcheckError", "GraphError", "MiniGPTError", "NumericsError", "Op", "ShapeError", "Tensor", "TokenizerError",
+    "backends", "concatenate", "generate", "gradcheck", "no_grad", "observing", "stack", "stream", "use", "where",
 ]  # fmt: skip
 
 

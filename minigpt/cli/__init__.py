@@ -14,7 +14,7 @@ import warnings
 
 from ..errors import MiniGPTError
 
-COMMANDS = ("demo", "train", "generate", "eval", "data", "bench")
+COMMANDS = ("demo", "train", "finetune", "generate", "chat", "eval", "data", "bench")
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -11,6 +11,7 @@ kernels: time every version of every kernel, CPU's or card's, with its share of 
 objectives: train a GPT and a MaskedLM on the same text and let both fill blanks, beside counts of both neighbours.
 progressive: train a model that grows beside one that is deep from the start.
 tokenizer: train byte-level BPE on Python's standard library and encode what was held out, beside Hugging Face's.
+tasks: train small models on tasks from a fixed seed; accuracy on unseen questions, and what it took.
 load: load a random GPT-2 from its files in fresh processes: peak memory beside the size of the files, and seconds.
 """
 
@@ -102,6 +103,14 @@ def add_arguments(parser):
     tokenizer = add_action(actions, "tokenizer", text, "minigpt bench tokenizer --rounds 7")
     tokenizer.add_argument("--vocab-size", type=positive, default=20_000, help="ids to encode with (default: 20000)")
     tokenizer.add_argument("--rounds", type=positive, default=7, help="turns of each side (default: 7)")
+    text = "accuracy on unseen questions of small models trained from a fixed seed"
+    tasks = add_action(actions, "tasks", text, "minigpt bench tasks --task reverse dates\n  minigpt bench tasks --lora")
+    tasks.add_argument("--task", nargs="+", metavar="NAME", help="arithmetic, reverse, sentiment, dates (default: all)")
+    tasks.add_argument("--lora", action="store_true", help="LoRA beside full fine-tuning, from a model of other tasks")
+    tasks.add_argument("--seed", type=int, default=0, help="of weights, examples and batches (default: 0)")
+    tasks.add_argument("--test-examples", type=positive, default=1000, metavar="N", help="questions (default: 1000)")
+    tasks.add_argument("--out", default="runs/tasks", metavar="FOLDER", help="for the models (default: runs/tasks)")
+    tasks.add_argument("--backend", metavar="ROW", help="numpy, cpu or cuda (default: cpu if usable here, else numpy)")
 
 
 def add_training_actions(actions):
@@ -117,6 +126,8 @@ def add_training_actions(actions):
 
 
 def run(args) -> int:
+    if args.action == "tasks":
+        return run_tasks_benchmark(args)
     if args.action == "objectives":
         from ..bench import objectives
 
@@ -181,6 +192,19 @@ def run(args) -> int:
         print(f"seed {seed}: {losses[-1]:.4f} nats/char on the whole validation part", flush=True)
     print(f"mean of {len(losses)}: {sum(losses) / len(losses):.4f} nats/char")
     return 0
+
+
+def run_tasks_benchmark(args) -> int:
+    from ..bench import tasks
+
+    if args.lora and args.task:
+        raise ArgumentError(f"--lora has its own tasks, {' and '.join(tasks.LORA_TASKS)}: leave --task out")
+    if args.lora:
+        outcomes = tasks.run_lora(args.out, args.seed, args.test_examples, args.backend)
+    else:
+        outcomes = tasks.run_tasks(args.task, args.seed, args.test_examples, args.out, args.backend)
+    print(tasks.report(outcomes, args.seed))
+    return 0 if all(outcome.reached for outcome in outcomes) else 1
 
 
 def run_time_to_loss(args) -> int:

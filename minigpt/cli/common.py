@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import sys
+import warnings
+from contextlib import contextmanager
 
 from ..backend import best_row, use
 from ..errors import ConfigError
@@ -28,6 +30,15 @@ def add_action(actions, name: str, text: str, example: str) -> argparse.Argument
         name, help=text, description=text[0].upper() + text[1:] + ".", epilog=f"example:\n  {example}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )  # fmt: skip
+
+
+@contextmanager
+def notes_afterwards():
+    """Warnings inside the block are shown behind it, not in the middle of a line that is being written."""
+    with warnings.catch_warnings(record=True) as notes:
+        yield
+    for note in notes:
+        warnings.warn(note.message, note.category, stacklevel=1)
 
 
 def positive(text: str) -> int:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import re
 import sys
-import warnings
 from pathlib import Path
 
 from ..errors import ArgumentError
-from .common import add_backend, chosen_row
+from .common import add_backend, chosen_row, notes_afterwards
 
 HELP = "continue a text with a trained model"
 EXAMPLE = 'minigpt generate --model runs/demo --prompt "The " --n 3 --stop "\\n" --temperature 0.5 --stream'
@@ -112,7 +111,7 @@ def print_stream(model, args) -> None:
         model, None, [args.prompt], args.max_new_tokens, sampling, args.n, args.stop, args.seed, args.beams, live=True
     )
     row = -1
-    with warnings.catch_warnings(record=True) as notes:  # they are shown afterwards, not in the middle of a line
+    with notes_afterwards():
         try:
             for new_row, piece in pieces(job):
                 if new_row != row:
@@ -125,8 +124,6 @@ def print_stream(model, args) -> None:
         finally:  # also after Ctrl-C: what was written so far ends with its line
             if row >= 0:
                 print(flush=True)
-    for note in notes:
-        warnings.warn(note.message, note.category, stacklevel=1)
 
 
 def print_logprobs(model, args) -> None:

@@ -9,7 +9,7 @@ from .dialogue import DIALOGUE_TOKENS, add_dialogue_tokens, end_id, has_dialogue
 from .masking import MaskedData, Masking
 from .packing import PackedData
 from .prepare import tokenize_and_split, train_tokenizer
-from .records import Labelled, read_jsonl, read_records, read_tsv
+from .records import Labelled, read_jsonl, read_records, read_tsv, write_jsonl
 from .rendered import NO_LOSS, Rendered
 from .splits import in_split, split_of
 from .tokens import TokenData
@@ -18,5 +18,5 @@ __all__ = [
     "DIALOGUE_TOKENS", "NO_LOSS", "BucketedData", "Conversation", "Corpus", "Labelled", "MaskedData", "Masking",
     "Message", "PackedData", "Rendered", "TokenData", "add_dialogue_tokens", "end_id", "has_dialogue_tokens",
     "in_split", "load_corpus", "python_prose", "read_jsonl", "read_records", "read_tsv", "render", "render_prompt",
-    "split_by_position", "split_of", "tokenize_and_split", "train_tokenizer",
+    "split_by_position", "split_of", "tokenize_and_split", "train_tokenizer", "write_jsonl",
 ]  # fmt: skip

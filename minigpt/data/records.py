@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import DataError
+from ..files import FileGroup
 from .conversation import Conversation
 from .text import numbered_lines
 
@@ -93,7 +94,7 @@ def read_jsonl(path: str | os.PathLike) -> Iterator[Record]:
             continue
         where = f"{path}, line {number}"
         try:
-            entry = json.loads(line)
+            entry = json.loads(line.removesuffix("\n"))  # else an end too early counts as column 1 of the next line
         except json.JSONDecodeError as error:
             raise DataError(f"{where}, column {error.colno}: no valid JSON: {error.msg}") from None
         except RecursionError:
@@ -104,6 +105,24 @@ def read_jsonl(path: str | os.PathLike) -> Iterator[Record]:
         count += 1
     if count == 0:
         raise DataError(f"{path} holds no record: wanted one JSON object a line")
+
+
+def write_jsonl(path: str | os.PathLike, conversations: Iterable[Conversation]) -> None:
+    """One line {"messages": …} for each conversation, which read_jsonl reads back if it ends with the assistant.
+
+    The file appears whole or not at all. Raises: CheckpointError if that fails, DataError for half a character.
+    """
+    lines = []
+    for conversation in conversations:
+        messages = [{"role": message.role, "content": message.content} for message in conversation.messages]
+        lines.append(json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
+    path = Path(path)
+    try:
+        content = "".join(lines).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise DataError(f"{path}: a message holds {error.object[error.start]!r}, half a character") from None
+    with FileGroup(path.parent) as files:
+        files.bytes(path.name, content)
 
 
 class _Lines:

@@ -29,7 +29,9 @@ class Rendered:
         self._fill(_shifted(number, record) for number, record in enumerate(records))
 
     @classmethod
-    def from_targets(cls, examples: Iterable[tuple[Sequence[int], Sequence[int]]]) -> Rendered:
+    def from_targets(
+        cls, examples: Iterable[tuple[Sequence[int] | np.ndarray, Sequence[int] | np.ndarray]]
+    ) -> Rendered:
         """From (ids (L,), targets (L,)), not shifted: position t has targets[t], a class number or NO_LOSS.
 
         For classification: a tag for each token, or the label at the last token and NO_LOSS before it.

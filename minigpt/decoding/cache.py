@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 
 ALL = slice(None)
 
@@ -57,6 +57,8 @@ class LayerCache:
 class KVCache:
     """One LayerCache per layer, on the device of `row`, for one call of generate, which past block_size has none.
 
+    It stays right for other texts with the same beginning, as long as the model does not change: see rewind.
+
     padding (B,): leading slots of each row that hold no token; None where all rows have the same length.
     """
 
@@ -89,6 +91,13 @@ class KVCache:
         if self.padding is None:
             return None
         return (np.arange(self.length + T) >= self.padding[:, None])[:, None, None]
+
+    def rewind(self, length: int) -> None:
+        """Forget all tokens from slot `length` on, so that others may follow; those before are as they were."""
+        if not 0 <= length <= self.length:
+            raise ArgumentError(f"cache: it holds {self.length} tokens and cannot go back to {length}")
+        for layer in self.layers:
+            layer.length = length
 
     def select(self, rows) -> None:
         """Row i becomes what row rows[i] was: repeats rows for several samples, drops ended ones, reorders beams."""

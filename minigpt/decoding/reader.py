@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ShapeError
+from ..errors import ArgumentError, ShapeError
 
 
 class Reader:
@@ -21,13 +21,16 @@ class Reader:
     prompts of different lengths; see decoding/cache.py.
     prompts      (B, T) integers, or a list of B lists of different lengths
     vocab_size   only ids below it may follow: a tokenizer may know fewer than the model
+    cache        one that holds the first `cache.length` tokens of a single prompt already, fewer than the prompt has
 
     Up to block_size tokens the cache makes each step read one token. Past it the last block_size tokens of each row
     are read anew for every token, because learned positions make old keys invalid; a warning says so once. Without a
     cache, rows of the same length are read together.
     """
 
-    def __init__(self, next_logits: Callable, new_cache: Callable | None, prompts, *, block_size, vocab_size):
+    def __init__(
+        self, next_logits: Callable, new_cache: Callable | None, prompts, *, block_size, vocab_size, cache=None
+    ):
         rows = prompt_rows("generate", prompts)
         self.next_logits, self.new_cache = next_logits, new_cache
         self.block_size, self.vocab_size = block_size, vocab_size
@@ -37,8 +40,13 @@ class Reader:
         self._tokens = np.zeros((len(rows), self.end + 64), np.int64)  # (B, room)
         for row, ids in enumerate(rows):
             self._tokens[row, self.padding[row] : self.end] = ids
-        self._cache: Any = None
-        self._read = 0  # columns that the cache holds
+        self.cache: Any = cache
+        self._read = 0 if cache is None else cache.length  # columns that the cache holds
+        if cache is not None and (len(rows) != 1 or self._read >= self.end):
+            raise ArgumentError(
+                f"a cache that was filled before belongs to one prompt and lacks at least its last token; it holds "
+                f"{self._read} tokens, the {len(rows)} prompts have up to {self.end}"
+            )
         self._warned = False
 
     @property
@@ -54,15 +62,15 @@ class Reader:
         if self.end > self.block_size:
             self._drop_unused_columns()
         if self.end > self.block_size:
-            self._cache = None
+            self.cache = None
             self._say_window()
-        elif self.new_cache and self._cache is None:
-            self._cache, self._read = self.new_cache(self.batch), 0
+        elif self.new_cache and self.cache is None:
+            self.cache, self._read = self.new_cache(self.batch), 0
             if self.padding.any():
-                self._cache.pad(self.padding)
-        if self._cache is None:
+                self.cache.pad(self.padding)
+        if self.cache is None:
             return self._read_anew()
-        logits = self.next_logits(self._tokens[:, self._read : self.end], self._cache)  # (B, V)
+        logits = self.next_logits(self._tokens[:, self._read : self.end], self.cache)  # (B, V)
         self._read = self.end
         return logits[:, : self.vocab_size]
 
@@ -78,8 +86,8 @@ class Reader:
         if np.array_equal(rows, np.arange(self.batch)):
             return
         self._tokens, self.padding = self._tokens[rows], self.padding[rows]
-        if self._cache is not None:
-            self._cache.select(rows)
+        if self.cache is not None:
+            self.cache.select(rows)
 
     def _drop_unused_columns(self) -> None:
         """Where the longest rows have ended, the others may still fit: they move to the left and are read once more."""
@@ -88,7 +96,7 @@ class Reader:
             self._tokens, self.padding = self._tokens[:, unused:], self.padding - unused
             self.end -= unused
             self.prompt_length -= unused
-            self._cache = None
+            self.cache = None
 
     def _read_anew(self) -> np.ndarray:
         lengths = np.minimum(self.end - self.padding, self.block_size)  # (B,)
@@ -111,10 +119,10 @@ class Reader:
         T = self.prompt_length
         what = f"the prompt has {T} tokens" if T > self.block_size else "the text has grown past the context"
         message = f"{what}; the model sees the last {self.block_size} tokens (its block_size) from here on"
-        warnings.warn(message, stacklevel=_levels_to_the_caller())
+        warnings.warn(message, stacklevel=levels_to_the_caller())
 
 
-def _levels_to_the_caller() -> int:
+def levels_to_the_caller() -> int:
     """How far above the function that asks the first frame outside this package is, as warnings count."""
     package = __name__.split(".")[0]
     frame, level = sys._getframe(1), 1

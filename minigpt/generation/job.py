@@ -14,6 +14,17 @@ from .special import end_token, start_ids
 from .writer import Writer, stop_strings
 
 
+def tokenizer_for(model, tok=None):
+    """tok, or the model's own if None. Raises: TokenizerError if it has none, ArgumentError if tok knows too many."""
+    tok = model.tokenizer if tok is None else tok
+    if tok.vocab_size > model.config.vocab_size:
+        raise ArgumentError(
+            f"the tokenizer knows {tok.vocab_size} tokens, the model only {model.config.vocab_size}; "
+            "they do not belong together"
+        )
+    return tok
+
+
 class Job:
     """Continue each of the prompts n times; continuation p * n + j is the j-th of prompt p.
 
@@ -29,12 +40,7 @@ class Job:
         self, model, tok, prompts, max_new_tokens, sampling: Sampling, n=1, stop=None, seed=None, beams=1,
         length_penalty=1.0, live=False,
     ):  # fmt: skip
-        self.model, self.tok = model, model.tokenizer if tok is None else tok
-        if self.tok.vocab_size > model.config.vocab_size:
-            raise ArgumentError(
-                f"the tokenizer knows {self.tok.vocab_size} tokens, the model only {model.config.vocab_size}; "
-                "they do not belong together"
-            )
+        self.model, self.tok = model, tokenizer_for(model, tok)
         sampling.check(model.config.vocab_size)
         check_count("max_new_tokens", max_new_tokens)
         check_count("n, the number of continuations,", n, 1)

@@ -1,9 +1,8 @@
 """How often a model answers a task's questions exactly right.
 
-A task is any object with these two methods:
-
-    task.examples(split) -> iterable of examples          split: "train", "val" or "test"
-    task.score(example, answer) -> 1 if right, 0 if not (True and False, or a part in between)
+A task has two methods, `examples(split, n, rng)` and `score(example, answer)`; see `data/tasks/base.py`. Its examples
+are conversations that end with the right answer: the model is asked what comes before it, and its turn ends at
+<|end|>. For other examples, and for models without dialogue, `prompt` says how to ask as plain text.
 
 Answers are written greedily, so that the same model always gets the same mark.
 """
@@ -11,22 +10,18 @@ Answers are written greedily, so that the same model always gets the same mark.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
+from ..data import Conversation, end_id, render_prompt
 from ..errors import ArgumentError, DataError, TokenizerError
 from ..training.evaluation.intervals import CONFIDENCE, wilson
 from .writer import stop_strings
 
-
-class ScoredTask(Protocol):
-    """What `evaluate_task` needs of a task."""
-
-    def examples(self, split: str) -> Any: ...
-
-    def score(self, example: Any, answer: str) -> float: ...
+MARGIN = 8  # tokens that an answer may have more than the longest right one: enough to see that it goes on
 
 
 @dataclass(frozen=True)
@@ -57,6 +52,11 @@ class TaskEvaluation:
             "mean_score": self.mean_score,
         }
 
+    def share(self) -> str:
+        """ "96.5%  (93.0% … 98.3%)": exact match and its interval"""
+        low, high = self.interval
+        return f"{self.accuracy:6.1%}  ({low:.1%} … {high:.1%})"
+
     def row(self) -> str:
         """One line of a table of tasks."""
         low, high = self.interval
@@ -70,25 +70,33 @@ def task_table(evaluations) -> str:
 
 
 def evaluate_task(
-    model, tok, task, n=200, split="test", prompt=None, stop=None, max_new_tokens=50, batch_size=64, name=None,
-    progress=False,
+    model, tok, task, n=200, split="test", seed=0, prompt=None, stop=None, max_new_tokens=None, batch_size=64,
+    name=None, progress=False,
 ) -> TaskEvaluation:  # fmt: skip
-    """Ask the first n examples of a split, and score the answers.
+    """Ask n examples of a split, drawn with `seed`, and score the answers.
 
-    prompt:  prompt(example) -> text that the model continues; None takes example.prompt, or example["prompt"]
-    stop:    where an answer ends: a string or several; without any it is max_new_tokens long
-    tok=None takes model.tokenizer. Raises ArgumentError, DataError (no examples), TokenizerError.
+    prompt:         prompt(example) -> text that the model continues, for examples that are no conversations
+    stop:           with prompt, where an answer ends: a string or several
+    max_new_tokens: None: somewhat more than the longest right answer; with prompt 50
+    tok=None takes model.tokenizer. Raises ArgumentError, DataError (no examples), TokenizerError (no dialogue tokens).
     """
     tok = model.tokenizer if tok is None else tok
-    for label, value in (("n", n), ("max_new_tokens", max_new_tokens), ("batch_size", batch_size)):
+    name = type(task).__name__ if name is None else name
+    given = () if max_new_tokens is None else (("max_new_tokens", max_new_tokens),)
+    for label, value in (("n", n), ("batch_size", batch_size), *given):
         if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
             raise ArgumentError(f"{label} needs an integer of at least 1, got {value!r}")
-    name = type(task).__name__ if name is None else name
-    examples = list(itertools.islice(task.examples(split), n))
+    examples = list(itertools.islice(task.examples(split, n, seed), n))
     if not examples:
         raise DataError(f"task {name} has no examples in the split {split!r}")
-    prompts = [(prompt or _prompt_of)(example) for example in examples]
-    answers = greedy_answers(model, tok, prompts, stop, max_new_tokens, batch_size, progress)
+    if prompt is None:
+        prompts: list[Any] = [render_prompt(_conversation(e).without_reply(), tok) for e in examples]
+        longest = max(len(tok.encode(e.reply, allow_special=False)) for e in examples)
+        eos_id, most = end_id(tok), longest + MARGIN if max_new_tokens is None else max_new_tokens
+    else:
+        prompts = [tok.encode(prompt(example)) for example in examples]
+        eos_id, most = None, 50 if max_new_tokens is None else max_new_tokens
+    answers = greedy_answers(model, tok, prompts, most, eos_id, stop, batch_size, progress)
     scores = [float(task.score(example, answer)) for example, answer in zip(examples, answers, strict=True)]
     if not all(0 <= score <= 1 for score in scores):
         raise ArgumentError(f"task {name} gives scores outside 0 … 1: {min(scores)} to {max(scores)}")
@@ -97,41 +105,43 @@ def evaluate_task(
     return TaskEvaluation(name, right, len(marked), float(np.mean(scores)), wilson(right, len(marked)), marked)
 
 
-def greedy_answers(model, tok, prompts, stop=None, max_new_tokens=50, batch_size=64, progress=False) -> list[str]:
-    """The greedy continuation of each prompt, cut at the first stop string. Prompts of one length share a batch."""
+def greedy_answers(
+    model, tok, prompts: Sequence[Sequence[int]], max_new_tokens=50, eos_id=None, stop=None, batch_size=64,
+    progress=False,
+) -> list[str]:  # fmt: skip
+    """The greedy continuation of each prompt of ids, up to eos_id or the first stop string; never past the context.
+
+    Prompts of one length share a batch.
+    """
     from tqdm import tqdm
 
     stops = stop_strings(stop)
-    ends = [tok.encode(text) for text in stops]
-    eos_id = ends[0][0] if len(ends) == 1 and len(ends[0]) == 1 else None  # then generation itself can stop there
-    encoded = [tok.encode(text) for text in prompts]
-    if not all(encoded):
+    if not all(len(ids) for ids in prompts):
         raise TokenizerError("a prompt is empty and this tokenizer has no token to start from")
     answers = [""] * len(prompts)
-    order = sorted(range(len(prompts)), key=lambda i: len(encoded[i]))
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
     with tqdm(total=len(prompts), delay=2, disable=not progress, unit="answer", desc="answering") as bar:
-        for length, group in itertools.groupby(order, key=lambda i: len(encoded[i])):
+        for length, group in itertools.groupby(order, key=lambda i: len(prompts[i])):
+            room = model.config.block_size + 1 - length  # the last token written is not read any more
+            if room < 1:
+                raise DataError(f"a prompt of {length} tokens leaves no room in a context of {room + length - 1}")
             same = list(group)
             for first in range(0, len(same), batch_size):
                 some = same[first : first + batch_size]
-                rows = np.array([encoded[i] for i in some], np.int64)  # (n, length)
-                out = model.generate(rows, max_new_tokens, temperature=0, eos_id=eos_id)
-                for i, row in zip(some, out, strict=True):
-                    answers[i] = _cut(tok.decode(row[length:]), stops)
+                rows = np.array([prompts[i] for i in some], np.int64)  # (n, length)
+                out = model.generate(rows, min(max_new_tokens, room), temperature=0, eos_id=eos_id)
+                for i, row in zip(some, out[:, length:], strict=True):
+                    end = next((k for k, token in enumerate(row) if token == eos_id), len(row))
+                    text = tok.decode(row[:end])
+                    answers[i] = text[: min([p for p in (text.find(s) for s in stops) if p >= 0], default=len(text))]
                 bar.update(len(some))
     return answers
 
 
-def _cut(text: str, stops: list[str]) -> str:
-    """The text up to the first of the stop strings."""
-    return text[: min((place for place in map(text.find, stops) if place >= 0), default=len(text))]
-
-
-def _prompt_of(example) -> str:
-    found = example.get("prompt") if isinstance(example, dict) else getattr(example, "prompt", None)
-    if not isinstance(found, str):
+def _conversation(example) -> Conversation:
+    if not isinstance(example, Conversation):
         raise ArgumentError(
-            f"an example of type {type(example).__name__} has no text `prompt`; say how to ask it: "
+            f"an example of type {type(example).__name__} is no Conversation; say how to ask it: "
             "evaluate_task(…, prompt=lambda example: …)"
         )
-    return found
+    return example

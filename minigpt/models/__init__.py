@@ -1,6 +1,7 @@
 """Whole models."""
 
 from .budget import family_table
+from .classifier import GPTClassifier
 from .config import SHAPES, GPTConfig
 from .encoder import Encoder, EncoderConfig, MaskedLM
 from .encoder_classifier import ClassifierConfig, EncoderClassifier
@@ -8,6 +9,6 @@ from .gpt import GPT
 from .loading import load_model
 
 __all__ = [
-    "GPT", "SHAPES", "ClassifierConfig", "Encoder", "EncoderClassifier", "EncoderConfig", "GPTConfig", "MaskedLM",
-    "family_table", "load_model",
+    "GPT", "SHAPES", "ClassifierConfig", "Encoder", "EncoderClassifier", "EncoderConfig", "GPTClassifier", "GPTConfig",
+    "MaskedLM", "family_table", "load_model",
 ]  # fmt: skip

@@ -81,6 +81,18 @@ class GPT(Module):
         """
         if only_last and targets is not None:
             raise ArgumentError("GPT: a loss needs the logits of all positions; leave only_last or targets out")
+        x = self.hidden(ids, cache, mask, positions)  # (B, T, C)
+        if only_last:
+            x = x[:, -1:]  # (B, 1, C)
+        x = self.ln_f(x)
+        logits = self.wte.scores(x)  # (B, T, V)
+
+        if targets is None:
+            return logits, None
+        return logits, F.cross_entropy(logits, targets)
+
+    def hidden(self, ids, cache: KVCache | None = None, mask=None, positions=None) -> Tensor:
+        """What the last block puts out, (B, T, C): all of forward but ln_f and the head."""
         ids = self._check(ids, cache)
         T = ids.shape[1]
         if positions is None:
@@ -94,14 +106,7 @@ class GPT(Module):
         x = self.drop(x)
         for i, block in enumerate(self.h):
             x = block(x, mask=mask, cache=cache.layers[i] if cache else None)  # (B, T, C)
-        if only_last:
-            x = x[:, -1:]  # (B, 1, C)
-        x = self.ln_f(x)
-        logits = self.wte.scores(x)  # (B, T, V)
-
-        if targets is None:
-            return logits, None
-        return logits, F.cross_entropy(logits, targets)
+        return x
 
     def loss_sum(self, ids, targets, mask=None, positions=None) -> tuple[Tensor, int]:
         """(sum of the losses in nats, number of tokens that count): what a trainer adds up over shards of a batch."""
@@ -128,13 +133,14 @@ class GPT(Module):
                     repetition_penalty=repetition_penalty, min_new_tokens=min_new_tokens,
                 )  # fmt: skip
 
-    def reader(self, prompts, use_cache=True, vocab_size=None) -> Reader:
+    def reader(self, prompts, use_cache=True, vocab_size=None, cache=None) -> Reader:
         """Prompts (B, T), or B lists of different lengths, ready for decoding.decode and decoding.beam_search.
 
-        Use it inside `with model.evaluating():`. vocab_size: only ids below it may follow; all by default.
+        Use it inside `with model.evaluating():`. vocab_size: only ids below it may follow; all by default. cache: that
+        of an earlier reader, rewound to what its text and this single prompt have in common.
         """
         return Reader(
-            self._next_logits, self._new_cache if use_cache else None, prompts,
+            self._next_logits, self._new_cache if use_cache else None, prompts, cache=cache,
             block_size=self.config.block_size, vocab_size=min(vocab_size or np.inf, self.config.vocab_size),
         )  # fmt: skip
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import ArgumentError, CheckpointError, ConfigError
 from ..files import FileGroup, data_folder, read_json
+from ..nn.lora import without_adapters
 from ..randomness import Undrawn
 from ..tokenizers import KINDS, find_tokenizer
 from ..tokenizers.special import end_token, start_token
@@ -48,7 +49,8 @@ def save_gpt(model, folder, max_shard_bytes: int | None = None) -> None:
 
 
 def add_model_files(files: FileGroup, model, max_shard_bytes: int | None = None) -> None:
-    """The model's files as part of a group that changes together."""
+    """The model's files as part of a group that changes together; adapters are merged into the matrices."""
+    model = without_adapters(model)
     arrays = {PREFIX + name: p.numpy() for name, p in model.named_parameters()}
     shards, index = split_into_shards(arrays, max_shard_bytes or sum(a.nbytes for a in arrays.values()))
     if len(shards) == 1:

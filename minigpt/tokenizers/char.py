@@ -25,7 +25,7 @@ from .base import (
 
 
 class CharTokenizer(Tokenizer):
-    """Characters as tokens: ids 0 … n−1 are `characters` in order, special tokens follow.
+    """Characters as tokens: ids 0 … n−1 are `characters` in order, special tokens follow, and what was added later.
 
     `CharTokenizer.train(text)` is the usual way to make one; the constructor takes the characters themselves
     (a str without repeats). Raises: TokenizerError.
@@ -77,20 +77,34 @@ class CharTokenizer(Tokenizer):
 
         Raises: TokenizerError for an id outside 0 … vocab_size−1 (names id, position and range).
         """
-        n_ordinary = len(self.characters)
         checked = self._checked_ids(ids)
         if skip_special_tokens:
-            checked = [token_id for token_id in checked if token_id < n_ordinary]
+            special = set(self.special_tokens.values())
+            checked = [token_id for token_id in checked if token_id not in special]
         return "".join([self._pieces[token_id] for token_id in checked])
 
+    def add_characters(self, text: str) -> int:
+        """Give each character of `text` that has no id yet one at the end of the vocabulary; returns how many.
+
+        The model must grow by the same number: `model.resize_vocab(tok.vocab_size)`. Raises: TokenizerError.
+        """
+        check_text(text, "add_characters")
+        new = sorted(set(text) - set(self._ids) - set(self.special_tokens))
+        for character in new:
+            self._ids[character] = self._append_piece(character)
+        self.characters += "".join(new)
+        return len(new)
+
     def add_files(self, files: FileGroup) -> None:
-        """One file, `char_tokenizer.json`."""
+        """One file, `char_tokenizer.json`; with "order", all pieces by id, where characters follow special tokens."""
         content = {
             "type": "char",
             "version": 1,
             "characters": self.characters,
             "special_tokens": list(self.special_tokens),
         }
+        if self._pieces != [*self.characters, *self.special_tokens]:
+            content |= {"version": 2, "order": self._pieces}
         files.json(self.FILE, content)
 
     @classmethod
@@ -98,18 +112,31 @@ class CharTokenizer(Tokenizer):
         """Read `char_tokenizer.json` from `folder`. Raises TokenizerError if it is missing or damaged."""
         path = Path(folder) / cls.FILE
         content = read_json(path)
-        if content.get("type") != "char" or content.get("version") != 1:
+        if content.get("type") != "char" or content.get("version") not in (1, 2):
             raise TokenizerError(
-                f'{path}: wanted "type": "char" and "version": 1, got {content.get("type")!r} and '
+                f'{path}: wanted "type": "char" and "version": 1 or 2, got {content.get("type")!r} and '
                 f"{content.get('version')!r}: the file is damaged or from a newer minigpt"
             )
         characters, special_tokens = content.get("characters"), content.get("special_tokens")
         if not isinstance(characters, str) or not isinstance(special_tokens, list):
             raise TokenizerError(f'{path} is damaged: wanted a str "characters" and a list "special_tokens"')
         try:
-            return cls(characters, special_tokens)
+            tokenizer = cls(characters, special_tokens)
         except TokenizerError as error:
             raise TokenizerError(f"{path} is damaged: {error}") from None
+        if content["version"] == 2:
+            order = content.get("order")
+            if not isinstance(order, list) or sorted(map(str, order)) != sorted(tokenizer._pieces):
+                raise TokenizerError(f'{path} is damaged: "order" must hold each character and special token once')
+            tokenizer._reorder(order)
+        return tokenizer
+
+    def _reorder(self, pieces: list[str]) -> None:
+        """Number the pieces anew."""
+        self._pieces = list(pieces)
+        numbers = {piece: i for i, piece in enumerate(pieces)}
+        self._ids = {character: numbers[character] for character in self.characters}
+        self.special_tokens = {name: numbers[name] for name in self.special_tokens}
 
     def _has_piece(self, token: str) -> bool:
         return token in self._ids

@@ -2,7 +2,8 @@
 
     config.json, model.safetensors, tokenizer files     the model, for everyone
     trainer.json           settings, steps done, state of the random generator (which fixes the next batches)
-    trainer.safetensors    optimizer moments, history
+    trainer.safetensors    optimizer moments, history; with early stopping the best weights so far
+    adapter_*              adapters, if it has any (`lora.py`); model.safetensors then has them merged
     data.safetensors       the token ids, written once (not for memory maps: they are passed again)
 
 All files that change are first written beside their final names and then moved there together, so that a full disk
@@ -21,6 +22,7 @@ from ..data import TokenData
 from ..errors import CheckpointError
 from ..files import FileGroup, read_json, read_tensors
 from ..models.loading import add_files, load_model
+from . import lora
 from .config import TrainConfig
 
 SETTINGS, STATE, DATA = "trainer.json", "trainer.safetensors", "data.safetensors"
@@ -31,9 +33,12 @@ def save(trainer, folder) -> None:
     if folder is None:
         raise CheckpointError("save() needs a folder: pass one, or set TrainConfig(out=...)")
     folder = Path(folder)
+    model = trainer.model
     arrays = {f"optimizer.{name}": a for name, a in trainer.optimizer.state_dict().items()}
     arrays |= {f"history.{name}": a for name, a in trainer.history.items()}
-    arrays["parameter_checksums"] = _fingerprints(trainer.model)
+    arrays["parameter_checksums"] = _fingerprints(model)
+    if trainer.stopping:
+        arrays |= trainer.stopping.arrays()
     settings = {
         "config": trainer.config.to_dict(),
         "step": trainer.step_number,
@@ -43,7 +48,8 @@ def save(trainer, folder) -> None:
     with FileGroup(folder) as files:
         if settings["data"] == DATA and folder.resolve() not in trainer.data_saved_in:
             files.tensors(DATA, _compact(trainer.data))
-        add_files(files, trainer.model)
+        add_files(files, model)
+        lora.add_adapter_files(files, model)
         files.tensors(STATE, arrays)
         files.json(SETTINGS, settings)
     trainer.data_saved_in.add(folder.resolve())
@@ -54,12 +60,16 @@ def _fingerprints(model) -> np.ndarray:
     return np.array([zlib.crc32(np.ascontiguousarray(p.numpy()).data) for p in model.parameters()], np.int64)
 
 
-def resume(cls, folder, data=None):
+def resume(cls, folder, data=None, model=None):
     """A trainer with model, optimizer, data position and history as saved."""
     folder = Path(folder)
     settings = read_json(folder / SETTINGS)
     state = read_tensors(folder / STATE)
-    model = load_model(folder)
+    if model is None and (folder / lora.CONFIG).exists():
+        raise CheckpointError(
+            f"{folder} holds adapters: pass model=, their base with adapters that are not trained yet"
+        )
+    model = load_model(folder) if model is None else _filled(model, folder)
     try:
         config = TrainConfig.from_dict({**settings["config"], "out": str(folder)})
         loaded = data if data is not None else _load_data(folder, settings["data"])
@@ -71,6 +81,8 @@ def resume(cls, folder, data=None):
         trainer._loss = state["history.loss"].tolist()
         trainer._lr = state["history.lr"].tolist()
         trainer._val = list(zip(state["history.val_step"].tolist(), state["history.val_loss"].tolist(), strict=True))
+        if trainer.stopping:
+            trainer.stopping.load(state)
         same_step = np.array_equal(state["parameter_checksums"], _fingerprints(model))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder} is no complete training checkpoint: {error!r}") from None
@@ -83,6 +95,14 @@ def resume(cls, folder, data=None):
             "the files belong to different checkpoints"
         )
     return trainer
+
+
+def _filled(model, folder):
+    """The model with the numbers saved in the folder; what learns and what is frozen stays as it is."""
+    if lora.lora_layers(model):
+        return lora.load_adapter(model, folder)
+    model.load_state_dict(type(model).from_pretrained(folder).state_dict())
+    return model
 
 
 def _data_note(data) -> str | None:

@@ -47,6 +47,10 @@ class TrainConfig:
     out: str | None = setting(None, "checkpoint folder; None: nothing is written")
     eval_interval: int = setting(250, "steps between evaluations on the validation part; 0: only at the end")
     eval_tokens: int | None = setting(None, "how much of the validation part; None: all of it")
+    patience: int | None = setting(
+        None, "stop after so many evaluations without a lower loss, and go back to the best weights; None: never"
+    )
+    unfreeze_every: int = setting(0, "begin with the last layer alone, one more learns after so many steps; 0: all do")
     save_interval: int = setting(500, "steps between checkpoints; 0: only at the end")
     progress: bool = setting(True, "show a progress bar and messages on stderr")
 
@@ -57,8 +61,16 @@ class TrainConfig:
             object.__setattr__(self, "min_lr", self.lr / 10)
         for names, fits, wanted in (
             (("steps", "batch_size", "accumulate"), lambda v: _is_int(v, 1), "an integer of at least 1"),
-            (("warmup", "seed", "eval_interval", "save_interval"), lambda v: _is_int(v, 0), "an integer from 0 up"),
-            (("eval_tokens", "workers"), lambda v: v is None or _is_int(v, 1), "an integer of at least 1, or not set"),
+            (
+                ("warmup", "seed", "eval_interval", "save_interval", "unfreeze_every"),
+                lambda v: _is_int(v, 0),
+                "an integer from 0 up",
+            ),
+            (
+                ("eval_tokens", "workers", "patience"),
+                lambda v: v is None or _is_int(v, 1),
+                "an integer of at least 1, or not set",
+            ),
             (("lr",), lambda v: _is_number(v) and v > 0, "a number above 0"),
             (("min_lr", "weight_decay", "grad_clip"), _is_number, "a number from 0 up"),
             (("backend",), lambda v: v is None or isinstance(v, str), "the name of a row"),
@@ -75,6 +87,8 @@ class TrainConfig:
             raise ConfigError(f"min_lr ({self.min_lr}) is above lr ({self.lr}); the rate falls from lr to min_lr")
         if self.warmup > self.steps:
             raise ConfigError(f"warmup ({self.warmup} steps) is longer than the run ({self.steps} steps)")
+        if self.patience is not None and self.eval_interval == 0:
+            raise ConfigError("patience counts evaluations between steps: set eval_interval above 0")
         pair = isinstance(self.betas, list | tuple) and len(self.betas) == 2
         if not pair or not all(_is_number(beta) and beta < 1 for beta in self.betas):
             raise ConfigError(f"betas must be two numbers in [0, 1), got {self.betas!r}")

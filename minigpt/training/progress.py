@@ -57,6 +57,15 @@ class Progress:
         self.shown["val"] = f"{loss:.3f}"
         self.bar.set_postfix(self.shown, refresh=True)
 
+    def restored(self, stopping):
+        """stopping: an EarlyStopping that gave the best weights back"""
+        if self.trainer.config.progress and stopping.step < self.trainer.step_number:
+            why = "no lower since" if stopping.exhausted else "lowest at"
+            self.bar.write(
+                f"validation loss {why} step {stopping.step} ({stopping.loss:.4f}): its weights are back",
+                file=sys.stderr,
+            )
+
     def interrupted(self):
         if self.trainer.config.progress:
             self.bar.write(how_to_go_on(self.trainer), file=sys.stderr)
@@ -69,7 +78,7 @@ def how_to_go_on(trainer) -> str:
     """What to tell who stopped a run."""
     out = trainer.config.out
     if out:
-        how = f"saved in {out}; go on with\n  python -m minigpt train --resume {shlex.quote(out)}"
+        how = f"saved in {out}; go on with\n  python -m minigpt {trainer.command} --resume {shlex.quote(out)}"
     else:
         how = "nothing was saved, since no `out` folder was set; the model in memory is as of this step"
     return f"stopped after step {trainer.step_number}; {how}"

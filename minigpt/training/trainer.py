@@ -26,8 +26,9 @@ from ..errors import ArgumentError, ConfigError, NumericsError
 from ..optim import AdamW, cosine_warmup
 from ..optim.clipping import check_norm
 from ..randomness import as_generator
-from . import checkpoint
+from . import checkpoint, freezing, lora
 from .config import TrainConfig
+from .early_stopping import EarlyStopping
 from .evaluate import evaluate
 from .interrupt import StopRequest
 from .memory import peak_bytes
@@ -66,6 +67,14 @@ class Trainer:
             data.check(model.config.vocab_size)
         self.model, self.data = model, data
         self.rng = as_generator(self.config.seed)
+        if self.config.unfreeze_every and lora.lora_layers(model):
+            raise ConfigError("unfreeze_every is for models without adapters: with LoRA all layers stay frozen")
+        self._layers = len(freezing.layers(model)) if self.config.unfreeze_every else 0
+        self.stopping: EarlyStopping | None = None
+        if self.config.patience is not None:
+            if not getattr(data, "has_val", False):
+                raise ConfigError("patience needs data with a validation part, whose loss tells when to stop")
+            self.stopping = EarlyStopping(model, self.config.patience)
         with use(self.row) as row:
             if not all(row.is_array(p.data) for p in model.parameters()):
                 model.to(self.row)
@@ -81,6 +90,7 @@ class Trainer:
         self.step_number = 0  # steps done
         self.data_saved_in: set[Path] = set()  # folders that hold this trainer's data already
         self.interrupted = False
+        self.command = "train"  # of minigpt, which goes on with a run that was stopped
         self._ordered: list[Ordered] = []
         self._scale: Any = 1.0  # of the last step ordered; see clip_scale
         self._loss: list[float] = []
@@ -116,6 +126,8 @@ class Trainer:
         if not self.model.training:
             self.model.train()
         self.workers.zero_grad()
+        if config.unfreeze_every:
+            freezing.train_last(self.model, freezing.unfrozen_at(self.step_number, config.unfreeze_every, self._layers))
         losses, count = [], 0
         with use(self.row) as row, self._threads:
             for round_ in range(config.accumulate):
@@ -180,27 +192,40 @@ class Trainer:
         """
         config = self.config
         can_evaluate = getattr(self.data, "has_val", False)
+        stopping = self.stopping
         self.interrupted = False
         with Progress(self) as progress, StopRequest() as stop:
-            while self.step_number < config.steps and not stop.requested:
+            while self.step_number < config.steps and not stop.requested and not self.stopped:
                 self._order_step()
                 evaluates = can_evaluate and _due(self.step_number, config.eval_interval, config.steps)
-                saves = config.out and _due(self.step_number, config.save_interval, config.steps)
+                saves = bool(config.out) and _due(self.step_number, config.save_interval, config.steps)
                 if evaluates or saves or progress.due() or stop.requested or self.step_number == config.steps:
                     self._wait()
                     progress.stepped(self._loss[-1], self.step_number)
                 if evaluates:
-                    progress.evaluated(self.evaluate())
+                    loss = self.evaluate()
+                    progress.evaluated(loss)
+                    if stopping:
+                        stopping.seen(self.model, self.step_number, loss)
+                        if stopping.exhausted or self.step_number == config.steps:
+                            stopping.restore(self.model)
+                            progress.restored(stopping)
+                            saves = bool(config.out)
                 if saves:
                     self.save()
                 if evaluates or saves:
                     progress.restart()
-            self.interrupted = stop.requested and self.step_number < config.steps
+            self.interrupted = stop.requested and self.step_number < config.steps and not self.stopped
             if self.interrupted:
                 if config.out:
                     self.save()
                 progress.interrupted()
         return self.history
+
+    @property
+    def stopped(self) -> bool:
+        """Whether training ended before its last step because the validation loss had stopped falling."""
+        return self.stopping is not None and self.stopping.exhausted
 
     def memory(self) -> dict[str, int]:
         """Bytes so far: "peak", the most that the whole process has had in RAM at once (0 if the system does not tell),
@@ -212,12 +237,14 @@ class Trainer:
         checkpoint.save(self, folder or self.config.out)
 
     @classmethod
-    def resume(cls, folder, data=None) -> Trainer:
+    def resume(cls, folder, data=None, model=None) -> Trainer:
         """The trainer that was saved into `folder`, ready to go on. data: needed only if it was not saved along.
 
+        model: needed only if it is more than a GPT that learns as a whole: made ready as before (frozen layers, new
+        adapters, another head), it gets the numbers that were saved.
         Raises CheckpointError if the folder is no training checkpoint, or damaged.
         """
-        return checkpoint.resume(cls, folder, data)
+        return checkpoint.resume(cls, folder, data, model)
 
 
 def decay_groups(model, weight_decay: float) -> list[dict]:

@@ -31,6 +31,7 @@ ACTIONS = [
     ("bench", "objectives"),
     ("bench", "progressive"),
     ("bench", "start"),
+    ("bench", "tasks"),
     ("bench", "time-to-loss"),
     ("bench", "tokenizer"),
 ]
@@ -56,8 +57,9 @@ def test_help_lists_every_command_with_a_line(capsys):
 def test_help_of_a_command_has_a_purpose_and_an_example(capsys, name):
     text = help_of(capsys, name)
     example = text.split("example:")[1].strip()
-    assert example.startswith(f"minigpt {name} ")
-    cli.build_parser().parse_args(shlex.split(example)[1:])  # an example that is no valid command helps nobody
+    for line in map(str.strip, example.splitlines()):
+        assert line.startswith(f"minigpt {name} ")
+        cli.build_parser().parse_args(shlex.split(line)[1:])  # an example that is no valid command helps nobody
     assert importlib.import_module(f"minigpt.cli.{name}").__doc__.splitlines()[0] in text
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt.data import Conversation, Labelled, read_jsonl, read_records, read_tsv
-from minigpt.errors import DataError
+from minigpt.data import Conversation, Labelled, read_jsonl, read_records, read_tsv, write_jsonl
+from minigpt.errors import CheckpointError, DataError
 
 
 @pytest.fixture
@@ -200,3 +200,29 @@ def test_records_are_streamed(write, suffix):
     assert peak < 1_000_000
     with pytest.raises(DataError, match=re.escape(f"line {4_001 + (suffix == 'tsv')}")):
         next(records)
+
+
+# ---- writing
+
+
+CONTENT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1).filter(str.strip)
+
+
+@given(st.lists(st.tuples(CONTENT, CONTENT, st.none() | CONTENT), min_size=1, max_size=3))
+def test_what_is_written_is_read_back(tmp_path_factory, exchanges):
+    path = tmp_path_factory.mktemp("written") / "new" / "talks.jsonl"
+    conversations = [Conversation.exchange(*exchange) for exchange in exchanges]
+    write_jsonl(path, conversations)
+    assert list(read_jsonl(path)) == conversations
+    assert path.read_bytes().count(b"\n") == len(conversations)
+
+
+def test_a_file_that_cannot_be_written_stays_as_it_was(tmp_path):
+    path = tmp_path / "talks.jsonl"
+    write_jsonl(path, [Conversation.exchange("a", "b")])
+    before = path.read_bytes()
+    with pytest.raises(CheckpointError, match="cannot make the folder"):
+        write_jsonl(path / "below.jsonl", [Conversation.exchange("c", "d")])
+    with pytest.raises(DataError, match="holds '\\\\ud800', half a character"):
+        write_jsonl(path, [Conversation.exchange("a", "\ud800")])
+    assert path.read_bytes() == before

@@ -48,6 +48,35 @@ def test_layers_are_separate():
     assert cache.layers[0].k.dtype == np.float64
 
 
+def test_rewind():
+    """What follows a rewound cache is as if the forgotten tokens had never been there."""
+    cache, fresh = (KVCache(load("numpy"), 2, B, H, T, D, np.float32) for _ in range(2))
+    k, v = keys(5)
+    new_k, new_v = keys(2, seed=1)
+    for layer in cache.layers:
+        layer.append(k, v)
+    cache.rewind(3)
+    assert cache.length == 3
+    for layer, other in zip(cache.layers, fresh.layers, strict=True):
+        other.append(k[:, :, :3], v[:, :, :3])
+        for found, wanted in zip(layer.append(new_k, new_v), other.append(new_k, new_v), strict=True):
+            np.testing.assert_array_equal(found, wanted)
+    for wrong in (6, -1):
+        with pytest.raises(mg.ArgumentError, match=f"holds 5 tokens and cannot go back to {wrong}"):
+            cache.rewind(wrong)
+
+
+def test_rewind_after_a_step_that_was_interrupted():
+    """The first layer has seen more than the last: what counts is the last."""
+    cache = KVCache(load("numpy"), 2, B, H, T, D, np.float32)
+    k, v = keys(3)
+    for layer in cache.layers:
+        layer.append(k[:, :, :2], v[:, :, :2])
+    cache.layers[0].append(k[:, :, 2:], v[:, :, 2:])
+    cache.rewind(cache.length)
+    assert [layer.length for layer in cache.layers] == [2, 2]
+
+
 @pytest.mark.parametrize(("n", "batch"), [(6, B), (1, 3), (1, 1)])
 def test_what_does_not_fit(n, batch):
     cache = KVCache(load("numpy"), 1, B, H, T, D, np.float32).layers[0]

@@ -128,3 +128,25 @@ def test_fewer_ids_may_follow(cached, prompts):
 def test_wrong_prompts(prompts):
     with pytest.raises(mg.ShapeError):
         make(prompts)
+
+
+# ---- a cache from before
+
+
+def test_a_cache_from_before_is_not_read_again():
+    fed, cache = Fed(), FakeCache(1)
+    cache.length = 2
+    reader = Reader(fed, FakeCache, [[1, 2, 3, 4]], block_size=100, vocab_size=V, cache=cache)
+    assert reader.logits().argmax(-1).tolist() == [4]
+    reader.append([5])
+    reader.logits()
+    assert fed.fed == [([[3, 4]], True), ([[5]], True)]
+    assert reader.cache is cache
+
+
+@pytest.mark.parametrize("prompts", [[[1, 2]], [[1]], [[1, 2, 3], [1, 2, 4]]], ids=str)
+def test_a_cache_from_before_that_does_not_fit(prompts):
+    cache = FakeCache(1)
+    cache.length = 2
+    with pytest.raises(mg.ArgumentError, match="lacks at least its last token; it holds 2 tokens"):
+        Reader(Fed(), FakeCache, prompts, block_size=100, vocab_size=V, cache=cache)

@@ -37,6 +37,12 @@ def test_writing_an_op_runs_as_written():
     assert str(caught.value) == error.strip()
 
 
+def test_chat_runs_as_written():
+    (code,) = code_blocks("docs/chat.md", "python")
+    (output,) = code_blocks("docs/chat.md", "text")
+    assert printed_by(code) == output
+
+
 def test_writing_an_op_is_short():
     (code,) = code_blocks("docs/writing-an-op.md", "python")
     the_op = code[code.index("class Softsign") : code.index("\n\n\nx = ")]
@@ -68,7 +74,7 @@ def test_commands_of_the_readme_exist(name):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", [*READMES, "docs/writing-an-op.md", "CHANGELOG.md"])
+@pytest.mark.parametrize("name", [*READMES, "docs/writing-an-op.md", "docs/chat.md", "CHANGELOG.md"])
 def test_links_and_files_exist(name):
     document = ROOT / name
     text = document.read_text(encoding="utf-8")

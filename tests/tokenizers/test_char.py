@@ -240,7 +240,7 @@ def test_load_from_nowhere(tmp_path):
         ("{", "not valid JSON"),
         (b"\xff\xfe", "not valid JSON"),
         ("[]", "wanted a JSON object, got a list"),
-        ('{"type": "char", "version": 2}', "from a newer minigpt"),
+        ('{"type": "char", "version": 3}', "from a newer minigpt"),
         ('{"type": "char", "version": 1, "characters": 5, "special_tokens": []}', "is damaged"),
         ('{"type": "char", "version": 1, "characters": "aa", "special_tokens": []}', "distinct characters"),
         ('{"type": "char", "version": 1, "characters": "a\\ud800", "special_tokens": []}', "surrogate"),
@@ -271,3 +271,47 @@ def test_is_a_tokenizer_and_imports_nothing_heavy():
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"
+
+
+def test_characters_added_later(tmp_path):
+    """They come last, so that every id from before keeps its meaning; the file keeps the order."""
+    tok = CharTokenizer("abc", ["<eot>"])
+    before = tok.encode("cab<eot>")
+    assert tok.add_characters("zab y\nz") == 4
+    assert tok.add_characters("abc") == 0
+    assert tok.add_special_tokens(["<more>"]) == 1
+    assert tok.vocab_size == 9
+    assert tok.encode("cab<eot>") == before == [2, 0, 1, 3]
+    text = "a\nz<eot>y<more>"
+    assert tok.encode(text) == [0, 4, 7, 3, 6, 8]
+    assert tok.decode(tok.encode(text)) == text
+    assert tok.decode(tok.encode(text), skip_special_tokens=True) == "a\nzy"
+    tok.save(tmp_path)
+    loaded = load_tokenizer(tmp_path)
+    assert loaded.encode(text) == tok.encode(text)
+    assert loaded.decode(range(9)) == tok.decode(range(9)) == "abc<eot>\n yz<more>"
+    assert loaded.special_tokens == {"<eot>": 3, "<more>": 8}
+    assert loaded.characters == tok.characters == "abc\n yz"
+    loaded.save(tmp_path / "again")
+    assert (tmp_path / "again" / tok.FILE).read_bytes() == (tmp_path / tok.FILE).read_bytes()
+
+
+def test_added_before_special_tokens_the_file_is_as_ever(tmp_path):
+    tok = CharTokenizer("abc")
+    tok.add_characters("z")
+    tok.add_special_tokens(["<eot>"])
+    tok.save(tmp_path)
+    content = json.loads((tmp_path / tok.FILE).read_text())
+    assert content["version"] == 1
+    assert "order" not in content
+
+
+def test_damaged_order_is_refused(tmp_path):
+    tok = CharTokenizer("ab", ["<eot>"])
+    tok.add_characters("z")
+    tok.save(tmp_path)
+    content = json.loads((tmp_path / tok.FILE).read_text())
+    for order in (None, ["a", "b", "<eot>"], ["a", "b", "z", "z"], ["a", "b", "z", 4]):
+        (tmp_path / tok.FILE).write_text(json.dumps({**content, "order": order}))
+        with pytest.raises(TokenizerError, match='"order" must hold'):
+            load_tokenizer(tmp_path)

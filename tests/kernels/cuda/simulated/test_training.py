@@ -54,7 +54,7 @@ def test_decoding_prompts_of_two_lengths_and_beams():
             steps = list(decode(reader, 3, Sampling(0), np.random.default_rng(0), n=2, ended=np.arange(4) == 1))
             beams = beam_search(model.reader([[1, 5]]), 3, 2)
         written[row] = [step.ids.tolist() for step in steps], [h.ids.tolist() for h in beams]
-        assert (row_of(reader._cache.layers[0].k) is None) == (row == "numpy")
+        assert (row_of(reader.cache.layers[0].k) is None) == (row == "numpy")
     assert written["cuda"] == written["numpy"]
 
 
