@@ -27,7 +27,6 @@ ACTIONS = [
     ("bench", "int8"),
     ("bench", "import"),
     ("bench", "kernels"),
-    ("bench", "seq2seq"),
     ("bench", "load"),
     ("bench", "objectives"),
     ("bench", "progressive"),
