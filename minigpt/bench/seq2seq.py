@@ -36,10 +36,10 @@ class Recipe(NamedTuple):
 
 _SMALL = {"n_layer": 2, "n_head": 4, "n_embd": 64}
 RECIPES: dict[str, Recipe] = {
-    "copy": Recipe(40_000, 2000, 64, 3e-3, 200, _SMALL, 0.99, 3),
-    "reverse": Recipe(40_000, 2000, 64, 3e-3, 200, _SMALL, 0.99, 3),
-    "dates": Recipe(40_000, 1200, 64, 3e-3, 200, _SMALL, 0.98, 5),
-    "translation": Recipe(40_000, 1200, 64, 2e-3, 200, {**_SMALL, "n_embd": 128}, 0.95, 8),
+    "copy": Recipe(60_000, 1500, 128, 3e-3, 200, _SMALL, 0.99, 3),
+    "reverse": Recipe(60_000, 1500, 128, 3e-3, 200, _SMALL, 0.99, 3),
+    "dates": Recipe(40_000, 1000, 64, 3e-3, 200, _SMALL, 0.98, 5),
+    "translation": Recipe(50_000, 1000, 64, 2e-3, 200, {**_SMALL, "n_embd": 128}, 0.95, 8),
 }
 UNSEEN = 1000  # pairs of the test part
 
