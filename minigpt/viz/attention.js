@@ -1,6 +1,6 @@
 // The layer × head grid: small maps to compare, one large map to read, and the text shaded by one query row.
 function draw(d) {
-  const [L, H, T] = d.shape;  // T queries
+  const [L, H, T] = d.shape;
   const keyTokens = d.keys || d.tokens, K = keyTokens.length, most = Math.max(T, K);
   const weights = bytes(d.weights), rgb = bytes(d.colours);
   const perHead = d.causal ? T * (T + 1) / 2 : T * K;

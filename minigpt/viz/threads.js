@@ -48,7 +48,7 @@ function draw(d) {
       if (side >= 16) pen.fillText(text, x + side / 2 - 0.5, y + side / 2);
     }
     pen.lineWidth = side > 12 ? 2 : 1.5;
-    pen.strokeStyle = "#e00070"; // seen on white and on dark
+    pen.strokeStyle = "#e00070";
     if (p.phase === now.phase)
       for (const a of p.accesses)
         if (a.request === now.request && Math.floor(a.thread / WARP) === warp)

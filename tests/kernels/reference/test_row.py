@@ -18,6 +18,7 @@ IDS = np.array([2, 0, 2])
 Q = np.sin(np.arange(24.0)).reshape(1, 2, 3, 4)
 QKV = np.cos(np.arange(36.0)).reshape(1, 3, 12)
 DROP = (0.5, 7, 0)
+Q8, SCALE = np.array([[1, -2, 3, 127], [0, 4, -5, 6], [7, 0, 0, -127]], np.int8), X[:, 0]  # weights of one byte
 SEQUENCE, ONE = X[None], X[:1, :1]  # a batch of one row with three steps, and its state of one unit
 
 # name -> positional arguments. float64 arrays are cast to the dtype under test.
@@ -88,6 +89,8 @@ CALLS = {
     "gru_forward": (SEQUENCE[..., :3], X[:1, :3].T, X[0, :3], ONE),
     "gru_backward": (SEQUENCE[..., :1], ONE, X[:1, :3].T, ONE, *(SEQUENCE[..., :n] for n in (1, 3, 1))),
     "rnn_forward": (SEQUENCE[..., :1], ONE, ONE),
+    "int8_linear_forward": (X, Q8, SCALE, X[:, 0], Y @ Y.T),
+    "int8_embedding_forward": (IDS, Q8, SCALE),
     "rnn_backward": (SEQUENCE[..., :1], ONE, ONE, ONE, SEQUENCE[..., :1]),
 }
 DEVICE = {
@@ -104,11 +107,12 @@ DEVICE = {
 }
 IN_PLACE = {"assign", "add_into", "scale_all", "embedding_add_into", "adam_step", "adam_steps", "sgd_step", "sgd_steps"}
 NUMBERS = {"squared_norms", "clip_scale", "fetch"}
+BYTES = {"int8_quantize"}  # gives int8, which tests/kernels/cpu/test_int8.py looks at
 VIEWS = {"reshape", "permute", "broadcast_to", "slice_forward"}
 
 
 def test_every_function_of_the_table_is_called_here():
-    assert {field.name for field in fields(Row)} - {*CALLS, *DEVICE, *IN_PLACE, *NUMBERS, "name"} == set()
+    assert {field.name for field in fields(Row)} - {*CALLS, *DEVICE, *IN_PLACE, *NUMBERS, *BYTES, "name"} == set()
 
 
 @pytest.mark.parametrize("row", ["numpy", "cpu"])
