@@ -134,24 +134,28 @@ def prepare(settings: FinetuneSettings, seed: int = 0) -> tuple[Module, Bucketed
 def base_model(settings: FinetuneSettings, texts: Sequence[str], seed: int) -> tuple[GPT, int]:
     """(the base with a tokenizer ready for dialogue and for the characters of the texts, how many tokens are new)
 
+    A model with a head answers nobody, it needs no dialogue tokens: with them it would pass for one that can.
     For "scratch" the smallest model with such a tokenizer: `fresh_model` makes the real one, once lengths are known.
     """
+    dialogue = settings.method != "head"
     if settings.base == SCRATCH:
         tok = CharTokenizer.train(ASCII + "".join(set("".join(texts))))
-        add_dialogue_tokens(tok)
+        if dialogue:
+            add_dialogue_tokens(tok)
         gpt = GPT(GPTConfig(tok.vocab_size, 1, 1, 1, 1))
         gpt.tokenizer = tok
         return gpt, 0
     gpt = GPT.from_pretrained(settings.base)
-    return gpt, make_ready(gpt, texts, seed)
+    return gpt, make_ready(gpt, texts, seed, dialogue)
 
 
-def make_ready(gpt: GPT, texts: Sequence[str], seed: int = 0) -> int:
+def make_ready(gpt: GPT, texts: Sequence[str], seed: int = 0, dialogue: bool = True) -> int:
     """Dialogue tokens, and the characters of the texts, for a model that lacks some; returns how many were new."""
     tok, before = gpt.tokenizer, gpt.tokenizer.vocab_size
     if isinstance(tok, CharTokenizer):
         tok.add_characters("".join(set("".join(texts))))
-    add_dialogue_tokens(tok)
+    if dialogue:
+        add_dialogue_tokens(tok)
     if tok.vocab_size > gpt.config.vocab_size:
         gpt.resize_vocab(tok.vocab_size, rng=seed)
     return tok.vocab_size - before

@@ -87,6 +87,7 @@ def test_head(task, level):
     assert isinstance(model, GPTClassifier)
     assert (model.level, model.causal) == (level, level == "sequence")
     assert model.class_weights is not None
+    assert not has_dialogue_tokens(model.tokenizer)  # chat would take it for a model that answers
     loss, count = model.loss_sum(**data.batch(0, 8))
     assert np.isfinite(loss.item())
     assert count > 0
