@@ -54,6 +54,7 @@ _LAZY = {
 }
 _SUBMODULES = (
     "data",
+    "debug",
     "decoding",
     "functional",
     "generation",
