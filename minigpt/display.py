@@ -1,4 +1,4 @@
-"""How an array shows itself in one line: small ones whole, large ones by their statistics."""
+"""How things show themselves: arrays in one line, small ones whole, large ones by statistics; texts line by line."""
 
 from __future__ import annotations
 
@@ -26,3 +26,12 @@ def describe(x: np.ndarray) -> str:
         if count:
             text += f", {count} {name}!"
     return text
+
+
+class Text(str):
+    """A text that a prompt or a notebook shows as it is, line by line, in place of quotes and \\n."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return str(self)
