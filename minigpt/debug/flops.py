@@ -21,7 +21,7 @@ from collections.abc import Callable
 from math import prod
 from typing import Any, NamedTuple
 
-EXP = 20  # range reduction, a polynomial of degree 7, a power of two
+EXP = 20  # about what the polynomial of kernels/cpu/jit.py takes: range reduction, degree 7, power of two
 BEND = EXP + 3  # sigmoid or tanh: one exp, an addition, a division, a factor
 
 
@@ -90,10 +90,12 @@ def _product(w: Work) -> int:
 
 
 def _matmul_back(w: Work):
-    stack = [i for i in (0, 1) if w.wants(i)]
-    repeated = sum(prod(w.outputs[0][:-2]) * prod(s[-2:]) for i in stack
-                   if 2 < len(s := w.inputs[i] or ()) < len(w.outputs[0]))  # fmt: skip
-    return _product(w) * len(stack) + repeated
+    stack, repeated = prod(w.outputs[0][:-2]), 0
+    for i in (0, 1):
+        shape = w.inputs[i] or ()
+        if w.wants(i) and len(shape) > 1 and prod(shape[:-2]) < stack and not (i == 1 and len(shape) == 2):
+            repeated += stack * prod(shape[-2:])  # its gradients are added up; b alone is one tall product instead
+    return _product(w) * (w.wants(0) + w.wants(1)) + repeated
 
 
 def _linear(w: Work):

@@ -16,6 +16,7 @@ from __future__ import annotations
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -99,14 +100,14 @@ class _Origin(NamedTuple):
 
 @dataclass
 class _Thread:
-    """Where one thread is: the modules that are running, and the op whose result may get a name."""
+    """Where one thread is: the modules that are running, and the latest results, which may still get a name."""
 
     number: int
     stack: list[str] = field(default_factory=list)
     paths: dict[int, str] = field(default_factory=dict)  # of the outermost module that is running, by id
     parameters: dict[int, str] = field(default_factory=dict)
     call: int = 0
-    last: TracedOp | None = None
+    latest: deque = field(default_factory=lambda: deque(maxlen=32))  # (reference to a Tensor, its TracedOp)
 
 
 class Trace:
@@ -156,18 +157,18 @@ class Trace:
 
     def around_op(self, op, inputs, settings, proceed):
         if op is Label:  # a name for the result of the op before, nothing is computed
-            last = self._thread().last
-            if last is not None:
-                last.name = settings["name"]
+            for made, traced in self._thread().latest:
+                if made() is inputs[0]:
+                    traced.name = settings["name"]
             return proceed()
         start, line = time.perf_counter(), users_line()
         try:
             outputs = proceed()
         except BaseException as error:
-            self._note(op, FORWARD, inputs, (), start, line, error=type(error).__name__)
+            self._note(op, inputs, (), start, line, error=type(error).__name__)
             raise
         results = [t for t in (outputs if isinstance(outputs, tuple) else (outputs,)) if isinstance(t, Tensor)]
-        self._note(op, FORWARD, inputs, results, start, line, settings)
+        self._note(op, inputs, results, start, line, settings)
         return outputs
 
     def around_backward(self, node, grads_out, proceed):
@@ -189,7 +190,7 @@ class Trace:
         self._keep(traced)
         return grads_in
 
-    def _note(self, op, direction, inputs, results, start, line, settings=None, error=""):
+    def _note(self, op, inputs, results, start, line, settings=None, error=""):
         """Write down one forward."""
         first = results[0].data if results else None
         row = (row_of(first) if first is not None else None) or current_row()
@@ -213,11 +214,12 @@ class Trace:
             origin = _Origin(module, parameters, line, backward_flops(op, work), thread.call)
             with self._lock:
                 self._origins[node] = origin
-        thread.last = TracedOp(
-            0, direction, op.__name__, module, work.inputs, work.outputs, seconds, moved,
+        traced = TracedOp(
+            0, FORWARD, op.__name__, module, work.inputs, work.outputs, seconds, moved,
             None if error else flops(op, work), line, row.name, parameters, call=thread.call, error=error,
         )  # fmt: skip
-        self._keep(thread.last)
+        thread.latest.extend((weakref.ref(t), traced) for t in results)
+        self._keep(traced)
 
     def _keep(self, traced: TracedOp):
         traced.thread = self._thread().number
