@@ -7,6 +7,7 @@ import os
 import sys
 import sysconfig
 from pathlib import Path
+from types import FrameType
 from typing import NamedTuple
 
 _ROOT = Path(__file__).parents[1]
@@ -44,7 +45,7 @@ class Line(NamedTuple):
 
 def users_line() -> Line | None:
     """The line that is running now; None if only library code is on the stack, as in a thread."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         file = frame.f_code.co_filename
         if not file.startswith(_NOT_THE_USERS) and not file.startswith("<frozen "):

@@ -10,8 +10,8 @@ import html
 import zlib
 from typing import NamedTuple
 
-from .trace_text import shapes, written
-from .tracing import BACKWARD, TracedOp
+from .trace_text import shapes, si, written
+from .traced_op import BACKWARD, TracedOp
 
 WIDTH, BAND, TOP, MARGIN = 960, 20, 46, 8
 NARROWEST = 0.8  # pixels; neighbours that are narrower are drawn as one
@@ -64,8 +64,8 @@ def svg(trace, path=None):
         parts += [_drawn(box, scale, y) for box in found]
         y += BAND * (1 + max((box.depth for box in found), default=0)) + MARGIN
     dropped = f", the first {len(trace.rows):,} of {len(trace.rows) + trace.dropped:,} ops" if trace.dropped else ""
-    title = f"{_time(longest)} in ops{' of the longest thread' * (len(lanes) > 1)}, {trace.flops / 1e9:.3g} GFLOP"
-    title += f", peak activation memory {trace.peak_bytes / 1e6:.1f} MB{dropped}"
+    title = f"{_time(longest)} in ops{' of the longest thread' * (len(lanes) > 1)}, {si(trace.flops)}FLOP"
+    title += f", peak activation memory {si(trace.peak_bytes)}B{dropped}"
     text = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {y}" width="100%" '
         f'style="max-width:{WIDTH}px;color-scheme:light dark" font-family="system-ui,sans-serif" font-size="11" '
@@ -129,8 +129,8 @@ def _of_ops(rows: list[TracedOp], start: float, seconds: float, depth: int) -> B
     if len(rows) > 1:
         names = ", ".join(dict.fromkeys(t.op for t in rows))
         return Box(start, seconds, depth, f"{len(rows)} ops", f"{_time(seconds)}: {names}", FAMILIES["other"][0])
-    work = f"{t.flops / 1e6:.2f} MFLOP, " if t.flops is not None else ""
-    about = f"{t.op} {t.direction}, {_time(seconds)}, {work}{t.bytes / 1e6:.2f} MB; {shapes(t.inputs)} → "
+    work = f"{si(t.flops)}FLOP, " if t.flops is not None else ""
+    about = f"{t.op} {t.direction}, {_time(seconds)}, {work}{si(t.bytes)}B; {shapes(t.inputs)} → "
     about += f"raised {t.error}" if t.error else shapes(t.outputs)
     if t.line:
         about += f"; {t.line}"

@@ -5,12 +5,13 @@ from __future__ import annotations
 import csv
 import html as escaping
 import io
+import math
 from pathlib import Path
 
 from ..display import Text
 from ..errors import ArgumentError
 from ..files import FileGroup
-from .tracing import BACKWARD, TracedOp
+from .traced_op import BACKWARD, TracedOp
 
 SHOWN = 200  # rows of a table in a notebook; the file that to_csv writes has all
 
@@ -31,16 +32,16 @@ def table(trace, most: int | None = None) -> Text:
 def totals(trace) -> Text:
     """The ledger and what it is held to."""
     peaks = trace.peaks()
-    columns = ("op", "", "calls", "ms", "of time", "GFLOP", "of FLOPs", "MB", "GFLOP/s", "GB/s", "of roofline")
+    columns = ("op", "", "calls", "ms", "of time", "FLOP", "of FLOPs", "bytes", "FLOP/s", "bytes/s", "of roofline")
     body = []
     for total in trace.ledger():
         seconds, peak = total.seconds or float("nan"), peaks[total.row]
         counted = total.unknown < total.calls
         body.append((
             total.op, _way(total.direction), f"{total.calls:,}", f"{total.seconds * 1e3:.2f}",
-            f"{total.seconds / (trace.seconds or 1):.0%}", f"{total.flops / 1e9:.4f}" if counted else "?",
-            f"{total.flops / (trace.flops or 1):.0%}" if counted else "?", f"{total.bytes / 1e6:.1f}",
-            f"{total.flops / seconds / 1e9:.1f}", f"{total.bytes / seconds / 1e9:.1f}",
+            f"{total.seconds / (trace.seconds or 1):.0%}", si(total.flops) if counted else "?",
+            f"{total.flops / (trace.flops or 1):.0%}" if counted else "?", si(total.bytes),
+            si(total.flops / seconds), si(total.bytes / seconds),
             f"{total.share(peak):.0%}" if peak and total.bytes else "-",
         ))  # fmt: skip
     lines = _aligned(columns, body, right=set(range(2, len(columns)))) if body else ["no op ran in the block"]
@@ -48,8 +49,8 @@ def totals(trace) -> Text:
     lines += [
         "",
         f"{count:,} ops, {trace.seconds * 1e3:.1f} ms in them of {trace.elapsed * 1e3:.1f} ms in the block; "
-        f"{trace.flops / 1e9:.3f} GFLOP ({_by_way(trace)})",
-        f"peak activation memory {trace.peak_bytes / 1e6:.1f} MB (results of ops and what they saved for backward)",
+        f"{si(trace.flops)}FLOP ({_by_way(trace)})",
+        f"peak activation memory {si(trace.peak_bytes)}B (results of ops and what they saved for backward)",
     ]
     unknown = sum(total.unknown for total in trace.ledger())
     if unknown:
@@ -110,6 +111,14 @@ def html(trace) -> str:
     )
 
 
+def si(number: float) -> str:
+    """Three digits and a prefix, which a unit can follow: 1441912 -> `1.44 M`."""
+    if not number > 0:  # also a rate of something that took no time
+        return "0 "
+    power = min(max(int(math.log10(number * 1.0005) // 3), 0), 5)  # 999.6 is 1 k
+    return f"{number / 1000**power:.3g} {' kMGTP'[power].strip()}"
+
+
 def shapes(all_of_them) -> str:
     """(8, 64) and (64,) and None -> `8x64 64 -`; a single number is ()."""
     return " ".join("-" if s is None else "x".join(map(str, s)) or "()" for s in all_of_them)
@@ -130,7 +139,7 @@ def _way(direction: str) -> str:
 
 def _by_way(trace) -> str:
     back = sum(total.flops for total in trace.ledger() if total.direction == BACKWARD)
-    return f"forward {(trace.flops - back) / 1e9:.3f}, backward {back / 1e9:.3f}"
+    return f"forward {si(trace.flops - back)}FLOP, backward {si(back)}FLOP"
 
 
 def _selected(rows: list, most: int | None) -> tuple[list, int]:

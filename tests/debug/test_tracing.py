@@ -16,7 +16,9 @@ from minigpt import functional as F
 from minigpt import nn
 from minigpt.data import TokenData
 from minigpt.debug import roofline
-from minigpt.debug.tracing import LIMIT, TracedOp
+from minigpt.debug.trace_text import si
+from minigpt.debug.traced_op import TracedOp
+from minigpt.debug.tracing import LIMIT
 from minigpt.models import GPT, GPTConfig
 from minigpt.observe import OBSERVERS
 from minigpt.training import TrainConfig, Trainer
@@ -310,6 +312,12 @@ def test_the_notebook_view_escapes_and_runs_no_script():
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_numbers_with_prefixes():
+    wanted = {0: "0 ", 1: "1 ", 999.4: "999 ", 999.6: "1 k", 1000: "1 k", 1441912: "1.44 M", 3e9: "3 G", 0.5: "0.5 "}
+    assert {n: si(n) for n in wanted} == wanted
+    assert si(float("nan")) == "0 "
 
 
 def test_an_empty_trace_says_so():
