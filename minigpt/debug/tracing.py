@@ -243,7 +243,8 @@ class Trace:
         return svg(self, path)
 
     def __repr__(self):
-        return f"<Trace of {len(self.rows) + self.dropped} ops, {self.seconds * 1e3:.1f} ms, {self.flops / 1e6:,.3f} MFLOP>"
+        work = f"{self.seconds * 1e3:.1f} ms, {self.flops / 1e6:,.3f} MFLOP"
+        return f"<Trace of {len(self.rows) + self.dropped} ops, {work}>"
 
     def _repr_html_(self):
         from .trace_text import html
