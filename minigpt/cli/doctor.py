@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 
 HELP = "what is wrong with this installation, and the command that mends it"
-EXAMPLE = "minigpt doctor"
+EXAMPLE = "minigpt doctor --json"
 
 
 def add_arguments(parser):

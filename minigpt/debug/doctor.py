@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NamedTuple
 
+from ..errors import MiniGPTError
+
+DOCTOR = "python -m minigpt doctor   # again, after what is said above"
 OK, NOTE, STOP = "ok", "note", "stop"
 
 
@@ -41,11 +44,15 @@ def checked(check: Callable[[], list[Finding]]) -> list[Finding]:
     """What a check finds; that it cannot even be made is a finding too."""
     try:
         return check()
+    except MiniGPTError as error:
+        return [Finding(check.__name__.replace("_", " "), NOTE, f"not looked at: {error}", DOCTOR)]
     except (ImportError, OSError, RuntimeError, AttributeError, ValueError) as error:
         about = check.__name__.replace("_", " ")
         lacking = isinstance(error, ModuleNotFoundError) and error.name
         if lacking and lacking.partition(".")[0] in ("numpy", "scipy", "numba", "threadpoolctl", "matplotlib"):
-            return [Finding(about, NOTE, f"not looked at, since {lacking} is missing")]  # packages() says how to get it
+            return [
+                Finding(about, NOTE, f"not looked at, since {lacking} is missing", DOCTOR)
+            ]  # packages() says how to get it
         return [Finding(about, STOP, f"cannot be looked at: {type(error).__name__}: {error}", reinstall())]
 
 
