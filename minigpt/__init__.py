@@ -27,6 +27,7 @@ from .errors import (
 
 if TYPE_CHECKING:
     from .backend import backends, use
+    from .debug import trace
     from .finite_differences import gradcheck
     from .functional import concatenate, stack, where
     from .generation import Chat, Completion, generate, stream
@@ -47,6 +48,7 @@ _LAZY = {
     "stack": "functional",
     "where": "functional",
     "observing": "observe",
+    "trace": "debug",
     "Chat": "generation",
     "Completion": "generation",
     "generate": "generation",
@@ -54,6 +56,7 @@ _LAZY = {
 }
 _SUBMODULES = (
     "data",
+    "debug",
     "decoding",
     "functional",
     "generation",
@@ -69,7 +72,8 @@ _SUBMODULES = (
 __all__ = [
     "ArgumentError", "BackendError", "Chat", "CheckpointError", "Completion", "ConfigError", "DataError",
     "GradcheckError", "GraphError", "MiniGPTError", "NumericsError", "Op", "ShapeError", "Tensor", "TokenizerError",
-    "backends", "concatenate", "generate", "gradcheck", "no_grad", "observing", "stack", "stream", "use", "where",
+    "backends", "concatenate", "generate", "gradcheck", "no_grad", "observing", "stack", "stream", "trace", "use",
+    "where",
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 from .backend import current_row
 from .errors import GraphError, ShapeError
+from .observe import OBSERVERS, observed
 from .ops.embedding import RowGradient
 from .ops.op import Op
 from .tape import Node
@@ -62,7 +63,7 @@ def backward_steps(root: Tensor, grad=None, retain_graph: bool = False, into: Ca
             for index, ref in node.retained.items():
                 if (kept := ref()) is not None and grads_out[index] is not None:
                     accumulate(kept, grads_out[index], row, fresh=False)
-            grads_in = node.backward(grads_out)
+            grads_in = _gradients_of_inputs(node, grads_out)
             for t, g in zip(inputs, grads_in, strict=True):
                 if g is None:
                     continue
@@ -82,6 +83,12 @@ def backward_steps(root: Tensor, grad=None, retain_graph: bool = False, into: Ca
             yield Step(node.op, node, inputs, grads_out, grads_in)
         if not retain_graph:
             node.free()
+
+
+def _gradients_of_inputs(node: Node, grads_out: list) -> tuple:
+    if OBSERVERS.get():
+        return observed("around_backward", lambda: node.backward(grads_out), node, grads_out, inside=False)
+    return node.backward(grads_out)
 
 
 def _sum(row, a, b):

@@ -1,4 +1,4 @@
-"""How an array shows itself in one line: small ones whole, large ones by their statistics."""
+"""How things show themselves: arrays in one line, small ones whole, large ones by statistics; texts line by line."""
 
 from __future__ import annotations
 
@@ -19,8 +19,19 @@ def describe(x: np.ndarray) -> str:
     finite = x[np.isfinite(x)].astype(np.float64)
     text = f"{x.shape} {x.dtype}"
     if finite.size:
-        text += f" in [{finite.min():.4g}, {finite.max():.4g}], mean {finite.mean():.4g} ± {finite.std():.4g}"
+        scale = max(-finite.min(), finite.max(), 1.0)  # squares of 1e200 do not exist, nor does the sum of 1e308s
+        mean, std = (finite / scale).mean() * scale, (finite / scale).std() * scale
+        text += f" in [{finite.min():.4g}, {finite.max():.4g}], mean {mean:.4g} ± {std:.4g}"
     for name, count in (("NaN", int(np.isnan(x).sum())), ("Inf", int(np.isinf(x).sum()))):
         if count:
             text += f", {count} {name}!"
     return text
+
+
+class Text(str):
+    """A text that a prompt or a notebook shows as it is, line by line, in place of quotes and \\n."""
+
+    __slots__ = ()
+
+    def __repr__(self):
+        return str(self)

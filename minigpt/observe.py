@@ -1,6 +1,6 @@
-"""The two observer points: one around every op, one around every module call.
+"""The observer points: around every op, around every module call, and around every op's backward.
 
-An observer is any object with one or both of these methods; each must call `proceed` once, or return a value of
+An observer is any object with one or more of these methods; each must call `proceed` once, or return a value of
 its own instead:
 
     def around_op(self, op, inputs, settings, proceed):       # op: the Op class; inputs: Tensors or None
@@ -9,6 +9,9 @@ its own instead:
 
     def around_module(self, module, args, kwargs, proceed):
         return proceed()
+
+    def around_backward(self, node, grads_out, proceed):      # node: what forward put on the tape, minigpt/tape.py
+        return proceed()                                      # one gradient or None per input, as arrays
 
 `with observing(observer):` switches it on in this context (a thread or task started elsewhere does not see it).
 Trace, capture, hooks, patching and the anomaly finder are observers; nothing else is woven into the engine. When

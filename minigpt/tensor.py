@@ -104,8 +104,9 @@ class Tensor(Operators):
             pass  # each step is one op; mg.debug looks at them, here they only have to happen
 
     def __repr__(self):
-        host = self.numpy()
-        parts = [f"Tensor({describe(host)}"]
+        parts = [f"Tensor({describe(self.numpy())}"]
+        if not isinstance(self.data, np.ndarray):
+            parts.append("on the card")
         if self.name:
             parts.append(f"name={self.name!r}")
         if self.op is not None:

@@ -1,4 +1,4 @@
-"""The two observer points: what observers see, may change, and that they cost nothing when absent."""
+"""The observer points: what observers see, may change, and that they cost nothing when absent."""
 
 import contextvars
 import threading
@@ -209,10 +209,52 @@ def test_a_label_costs_nothing_unless_observed():
 
 
 def test_without_observers_an_op_makes_no_extra_calls(monkeypatch):
+    import minigpt.backpropagation
     import minigpt.tensor
 
-    monkeypatch.setattr(minigpt.tensor, "observed", lambda *a, **k: pytest.fail("called without an observer"))
-    mg.Tensor([1.0]).exp()
+    for engine in (minigpt.tensor, minigpt.backpropagation):
+        monkeypatch.setattr(engine, "observed", lambda *a, **k: pytest.fail("called without an observer"))
+    mg.Tensor([1.0], requires_grad=True).exp().backward()
+
+
+class Doubler:
+    """Sees each op's backward, and doubles what the named one gives."""
+
+    def __init__(self, name):
+        self.name, self.seen = name, []
+
+    def around_backward(self, node, grads_out, proceed):
+        grads_in = proceed()
+        (mg.Tensor([1.0], requires_grad=True) * 2.0).backward()  # an observer's own computation is not observed
+        self.seen.append((node.op.__name__, [float(g) for g in grads_out], [float(g) for g in grads_in]))
+        return tuple(2 * g for g in grads_in) if node.op.__name__ == self.name else grads_in
+
+
+def test_backward_is_seen_op_by_op_and_may_be_changed():
+    x = mg.Tensor(3.0, requires_grad=True)
+    y = (x * x).exp().log()
+    with observing(Doubler("Exp")) as seen:
+        y.backward()
+    assert [name for name, _, _ in seen.seen] == ["Log", "Exp", "Mul"]
+    np.testing.assert_allclose(seen.seen[0][2], [np.exp(-9.0)], rtol=1e-5)
+    np.testing.assert_allclose(seen.seen[2][1], [2.0], rtol=1e-5)
+    np.testing.assert_allclose(x.grad, 12.0, rtol=1e-5)  # twice 2 x
+
+
+def test_an_error_in_backward_leaves_the_observers_as_they_were():
+    class Broken(mg.Op):
+        @staticmethod
+        def forward(ctx, x):
+            return x + 1
+
+        @staticmethod
+        def backward(ctx, dy):
+            raise ZeroDivisionError
+
+    y = Broken.apply(mg.Tensor(1.0, requires_grad=True))
+    with pytest.raises(ZeroDivisionError), observing(Doubler("")):
+        y.backward()
+    assert OBSERVERS.get() == ()
 
 
 @pytest.mark.parametrize("settings", [{}, {"mask": True}, {"context": True}, {"dropout": 0.4}], ids=str)

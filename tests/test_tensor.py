@@ -143,6 +143,8 @@ def test_repr_of_large_tensors_gives_statistics():
     assert repr(mg.Tensor(np.arange(100) < 25)) == "Tensor((100,) bool, 25 of 100 true)"
     assert "nan" in repr(mg.Tensor([math.nan]))
     assert "1e+38" in repr(mg.Tensor(np.full(100, 1e38, np.float32)))  # the sum would overflow in float32
+    huge = np.array([1e300, -1.7e308] * 20)  # and here the squares in float64
+    assert repr(mg.Tensor(huge)) == "Tensor((40,) float64 in [-1.7e+308, 1e+300], mean -8.5e+307 ± 8.5e+307)"
 
 
 def test_comparisons_give_boolean_tensors_without_gradient():

@@ -192,7 +192,7 @@ class Block:
 class Lease:
     """A block on loan; it goes back when the last array on it disappears."""
 
-    __slots__ = ("block", "home")
+    __slots__ = ("__weakref__", "block", "home")
 
     def __init__(self, block: Block, home: dict):
         self.block, self.home = block, home

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 from ..backend import load
+from ..debug.flops import EXP
 from ..errors import BackendError
-
-EXP = 20  # about what the polynomial of kernels/cpu/jit.py takes: range reduction, degree 7, power of two
 
 
 @dataclass(frozen=True)

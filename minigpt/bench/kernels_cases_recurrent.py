@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ..backend import load
-from .kernels_cases import EXP, Case, blank, floats
+from ..debug.flops import BEND
+from .kernels_cases import Case, blank, floats
 
-BEND = EXP + 3  # sigmoid or tanh: one exp, an addition, a division, a factor
 # work with a gate's elements, for each unit: forward, backward; bends; gates; arrays (hidden wide) kept for backward
 WORK = {"rnn": (0, 3, 1, 1, 0), "lstm": (4, 22, 5, 4, 5), "gru": (6, 16, 3, 3, 4)}
 

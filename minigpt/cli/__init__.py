@@ -14,14 +14,16 @@ import warnings
 
 from ..errors import MiniGPTError
 
-COMMANDS = ("demo", "train", "finetune", "generate", "chat", "eval", "compare", "data", "bench")
+COMMANDS = ("demo", "train", "finetune", "generate", "chat", "eval", "compare", "data", "bench", "doctor")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns the exit code."""
     if hasattr(sys.stdout, "reconfigure"):  # a Windows pipe may know fewer characters than the model writes
         sys.stdout.reconfigure(errors="backslashreplace")
-    args = build_parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    # The doctor is asked where the other commands cannot even be imported.
+    args = build_parser(("doctor",) if argv[:1] == ["doctor"] else COMMANDS).parse_args(argv)
     with warnings.catch_warnings():
         warnings.showwarning = lambda message, *rest, **more: print(f"note: {message}", file=sys.stderr)
         try:
@@ -39,7 +41,7 @@ def main(argv: list[str] | None = None) -> int:
             return 141
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(commands=COMMANDS) -> argparse.ArgumentParser:
     from .. import __version__
 
     parser = argparse.ArgumentParser(
@@ -49,7 +51,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"minigpt {__version__}")
     subparsers = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for name in COMMANDS:
+    for name in commands:
         module = importlib.import_module(f".{name}", __name__)
         sub = subparsers.add_parser(
             name,

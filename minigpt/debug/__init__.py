@@ -1,0 +1,25 @@
+"""Watching a computation happen, and being told what went wrong. Nothing here costs anything until it is used.
+
+`import minigpt.debug` loads none of the tools: each name below is loaded at its first use. A tool's file does not have
+the name of its function, since the file would hide the function once it is loaded.
+"""
+
+from importlib import import_module
+
+# public name -> the module of this package that defines it
+_HOME = {"Trace": "tracing", "machine_peaks": "roofline", "trace": "tracing"}
+
+__all__ = ["Trace", "machine_peaks", "trace"]
+
+
+def __getattr__(name):
+    """Load a tool when it is first asked for (PEP 562)."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value  # the next access finds it without this function
+    return value
+
+
+def __dir__():
+    return sorted({*globals(), *_HOME})

@@ -1,0 +1,159 @@
+"""A trace as text: the table, the ledger, CSV, and what a notebook shows."""
+
+from __future__ import annotations
+
+import csv
+import html as escaping
+import io
+import math
+from pathlib import Path
+
+from ..display import Text
+from ..errors import ArgumentError
+from ..files import FileGroup
+from .traced_op import BACKWARD, TracedOp
+
+SHOWN = 200  # rows of a table in a notebook; the file that to_csv writes has all
+
+
+def table(trace, most: int | None = None) -> Text:
+    """Lines of all rows, or of the first and last ones, and the totals below."""
+    rows, left_out = _selected(trace.rows, most)
+    columns = ("#", "", "module", "op", "in", "out", "ms", "MB", "MFLOP", "line")
+    body = [_cells(traced) for traced in rows]
+    lines = _aligned(columns, body, right={0, 6, 7, 8})
+    if left_out:
+        lines.insert(1 + (len(rows) + 1) // 2, f"… {left_out:,} more …")
+    if trace.dropped:
+        lines.append(f"… and {trace.dropped:,} more ops beyond limit={trace.limit:,}: only the totals count them")
+    return Text("\n".join([*lines, "", totals(trace)]))
+
+
+def totals(trace) -> Text:
+    """The ledger and what it is held to."""
+    peaks = trace.peaks()
+    columns = ("op", "", "calls", "ms", "of time", "FLOP", "of FLOPs", "bytes", "FLOP/s", "bytes/s", "of roofline")
+    body = []
+    for total in trace.ledger():
+        seconds, peak = total.seconds or float("nan"), peaks[total.row]
+        counted = total.unknown < total.calls
+        body.append((
+            total.op, _way(total.direction), f"{total.calls:,}", f"{total.seconds * 1e3:.2f}",
+            f"{total.seconds / (trace.seconds or 1):.0%}", si(total.flops) if counted else "?",
+            f"{total.flops / (trace.flops or 1):.0%}" if counted else "?", si(total.bytes),
+            si(total.flops / seconds), si(total.bytes / seconds),
+            f"{total.share(peak):.0%}" if peak and total.bytes else "-",
+        ))  # fmt: skip
+    lines = _aligned(columns, body, right=set(range(2, len(columns)))) if body else ["no op ran in the block"]
+    count = sum(total.calls for total in trace.ledger())
+    lines += [
+        "",
+        f"{count:,} ops, {trace.seconds * 1e3:.1f} ms in them of {trace.elapsed * 1e3:.1f} ms in the block; "
+        f"{si(trace.flops)}FLOP ({_by_way(trace)})",
+        f"peak activation memory {si(trace.peak_bytes)}B (results of ops and what they saved for backward)",
+    ]
+    unknown = sum(total.unknown for total in trace.ledger())
+    if unknown:
+        lines.append(f"{unknown:,} ops are not in the table of minigpt/debug/flops.py: their FLOPs are not counted")
+    lines += [f"roofline: {peak}" for peak in peaks.values() if peak]
+    if None in peaks.values():
+        lines.append("no roofline for the simulated card: its times say nothing about a card")
+    return Text("\n".join(lines))
+
+
+def to_csv(trace, path=None):
+    """All columns of the rows; shapes as 8x64x128, several of them parted by blanks, a missing input as -."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(
+        "number direction op module name inputs outputs parameters seconds bytes flops row call thread error file line "
+        "code".split()
+    )
+    for t in trace.rows:
+        writer.writerow((
+            t.number, t.direction, t.op, t.module, t.name, shapes(t.inputs), shapes(t.outputs), " ".join(t.parameters),
+            f"{t.seconds:.9f}", t.bytes, "" if t.flops is None else t.flops, t.row, t.call, t.thread, t.error,
+            t.line.file if t.line else "", t.line.number if t.line else "", t.line.code if t.line else "",
+        ))  # fmt: skip
+    return written(path, ".csv", buffer.getvalue())
+
+
+def written(path, suffix: str, text: str):
+    """The text itself without a path; else it is written there, whole or not at all, and the path comes back."""
+    if path is None:
+        return text
+    path = Path(path)
+    if path.suffix != suffix or not path.parent.is_dir():
+        raise ArgumentError(f"trace: needs the path of a {suffix} file in a folder that exists, got {str(path)!r}")
+    with FileGroup(path.parent) as files:
+        files.text(path.name, text)
+    return path
+
+
+def html(trace) -> str:
+    """What a notebook shows: the timeline, the totals, and the table folded in. No scripts, nothing is fetched."""
+    rows, left_out = _selected(trace.rows, SHOWN)
+    head = "".join(f"<th>{name}</th>" for name in ("#", "", "module", "op", "in", "out", "ms", "MB", "MFLOP", "line"))
+    body = []
+    for k, traced in enumerate(rows):
+        if left_out and k == (len(rows) + 1) // 2:
+            body.append(f'<tr><td colspan="10">… {left_out:,} more: see to_csv() …</td></tr>')
+        title = f' title="{escaping.escape(traced.line.code)}"' if traced.line else ""
+        body.append(f"<tr{title}>" + "".join(f"<td>{escaping.escape(cell)}</td>" for cell in _cells(traced)) + "</tr>")
+    dropped = f" (the first {len(trace.rows):,} of {len(trace.rows) + trace.dropped:,})" if trace.dropped else ""
+    return (
+        f'<div class="mg-trace">{trace.svg()}'
+        '<pre style="overflow-x:auto;font-size:12px;line-height:1.35">'
+        f"{escaping.escape(str(totals(trace)))}</pre>"
+        f"<details><summary>Every op in order{dropped}</summary>"
+        '<div style="max-height:28em;overflow:auto"><table style="font-size:12px;font-variant-numeric:tabular-nums">'
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div></details></div>"
+    )
+
+
+def si(number: float) -> str:
+    """Three digits and a prefix, which a unit can follow: 1441912 -> `1.44 M`."""
+    if not number > 0:  # also a rate of something that took no time
+        return "0 "
+    power = min(max(int(math.log10(number * 1.0005) // 3), 0), 5)  # 999.6 is 1 k
+    return f"{number / 1000**power:.3g} {' kMGTP'[power].strip()}"
+
+
+def shapes(all_of_them) -> str:
+    """(8, 64) and (64,) and None -> `8x64 64 -`; a single number is ()."""
+    return " ".join("-" if s is None else "x".join(map(str, s)) or "()" for s in all_of_them)
+
+
+def _cells(t: TracedOp) -> tuple[str, ...]:
+    name = f"{t.op} → {t.name}" if t.name else t.op
+    out = f"raised {t.error}" if t.error else shapes(t.outputs)
+    return (
+        f"{t.number}", _way(t.direction), t.module, name, shapes(t.inputs), out, f"{t.seconds * 1e3:.3f}",
+        f"{t.bytes / 1e6:.3f}", "?" if t.flops is None else f"{t.flops / 1e6:.3f}", t.line.place if t.line else "",
+    )  # fmt: skip
+
+
+def _way(direction: str) -> str:
+    return "back" if direction == BACKWARD else ""
+
+
+def _by_way(trace) -> str:
+    back = sum(total.flops for total in trace.ledger() if total.direction == BACKWARD)
+    return f"forward {si(trace.flops - back)}FLOP, backward {si(back)}FLOP"
+
+
+def _selected(rows: list, most: int | None) -> tuple[list, int]:
+    """The first and last of the rows, `most` in all, and how many are left out between them."""
+    if most is None or len(rows) <= most:
+        return rows, 0
+    first = (most + 1) // 2
+    return rows[:first] + rows[len(rows) - most + first :], len(rows) - most
+
+
+def _aligned(columns, body, right) -> list[str]:
+    width = [max([len(columns[i]), *(len(row[i]) for row in body)]) for i in range(len(columns))]
+    return [
+        "  ".join(f"{c:>{w}}" if i in right else f"{c:<{w}}" for i, (c, w) in enumerate(zip(row, width, strict=True)))
+        .rstrip()
+        for row in [columns, *body]
+    ]  # fmt: skip
