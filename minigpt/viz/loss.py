@@ -35,7 +35,7 @@ class LossCurve(View):
     Raises ArgumentError or ShapeError naming the run and what it lacks.
     """
 
-    script = "loss.js"
+    script = ("chart.js", "loss.js")
 
     def __init__(self, runs, title=None, unit="nats/char", references=None):
         if not isinstance(runs, dict) or not runs:
