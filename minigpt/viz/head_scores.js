@@ -4,7 +4,9 @@ function draw(d) {
   const now = el("p", {class: "now", "aria-live": "polite"}), panels = [], charts = [];
   const start = d.steps ? d.steps.length - 1 : 0;
   let step = start, l = 0, h = 0;
-  scores.forEach((values) => { for (let k = 0, best = -1; k < N; k++) if (values[start * N + k] > best) { best = values[start * N + k]; [l, h] = [Math.floor(k / H), k % H]; } });
+  // begin with the strongest head of the last score
+  const last = scores[scores.length - 1].subarray(start * N), k = last.indexOf(Math.max(...last));
+  [l, h] = [Math.floor(k / H), k % H];
   const at = (m, s) => scores[m][s * N + l * H + h];
   function tell() {
     panels.forEach((panel) => panel.mark(l, h));
@@ -29,7 +31,7 @@ function draw(d) {
     charts.push(c);
   });
   tell();
-  return el("div", {}, el("h4", {}, d.title), el("p", {class: "soft"}, `${d.note} Point at a head, or tab to a map and use the arrow keys.${scrub ? " The slider moves through training; all heads are thin lines below." : ""}`), now, ...(scrub ? [scrub.node] : []),
+  return el("div", {}, el("h4", {}, d.title), el("p", {class: "soft"}, `${d.note.replace(/; maps.*/, ".")} Point at a head, or tab to a map and use the arrow keys.${scrub ? " The slider moves through training; all heads are thin lines below." : ""}`), now, ...(scrub ? [scrub.node] : []),
     el("div", {class: "row"}, ...panels.map((panel, m) => el("div", {style: "max-width:100%"}, el("p", {}, el("b", {}, d.maps[m].name)), el("div", {class: "wide"}, panel.node), ...(charts[m] ? [charts[m].plot] : [])))),
     colourBar(d.scale, shade));
 }

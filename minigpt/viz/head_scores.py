@@ -47,7 +47,7 @@ class HeadScores(HeatView):
         largest = max(array.max() for array in self.scores.values())
         self.scale = Scale(1.0 if 0 < largest <= 1 else float(largest) or 1.0, False, title_or(words, ""))
         self.title = title_or(title, "Scores of each head")
-        self.note = "" if self.steps is None else f"{S} checkpoints, from step {self.steps[0]:g} to {self.steps[-1]:g}."
+        self.note = "" if self.steps is None else f"{S} checkpoints, steps {self.steps[0]:g} to {self.steps[-1]:g}; maps: the last."
 
     def __repr__(self):
         S = "" if self.steps is None else f"{len(self.steps)} steps × "

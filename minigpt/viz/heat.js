@@ -2,12 +2,16 @@
 const floats = (text) => new Float32Array(bytes(text).buffer);
 const limit = (x, low, high) => Math.max(low, Math.min(high, x));
 const clipped = (text, most = 14) => { const c = [...text]; return c.length > most ? c.slice(0, most - 1).join("") + "…" : text; };
-const number = (x) => x === 0 ? "0" : String(Number(x.toPrecision(4)));
+const number = (x) => Number.isNaN(x) ? "masked" : x === 0 ? "0" : String(Number(x.toPrecision(4)));
 const textWidth = (text, font) => { const pen = el("canvas").getContext("2d"); pen.font = `${font}px sans-serif`; return pen.measureText(text).width; };
 const hex = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
 
-// A function value -> [red, green, blue, opacity], each 0 to 255. Differences fade into the paper towards 0.
+// A function value -> [red, green, blue, opacity], each 0 to 255. Differences fade into the paper towards 0; NaN is masked.
 function shader(scale) {
+  const shade = valueShader(scale);
+  return (v) => Number.isNaN(v) ? [128, 128, 136, 75] : shade(v);
+}
+function valueShader(scale) {
   if (scale.diverging) {
     const [above, below] = scale.colours.map(hex);
     return (v) => [...(v < 0 ? below : above), Math.round(255 * Math.min(1, Math.abs(v) / scale.high))];
@@ -52,7 +56,7 @@ function heatMap(map, shade, point, title) {
       values.forEach((v, k) => image.data.set(shade(v), 4 * k));
       canvas.getContext("2d").putImageData(image, 0, 0);
       if (map.written) written.replaceChildren(...Array.from(values, (v, k) => el("svg:text", {x: (k % C + 0.5) * wide, y: (Math.floor(k / C) + 0.5) * tall, "font-size": 11,
-        "text-anchor": "middle", "dominant-baseline": "central", style: `fill:${inkOn(shade(v))}`}, short(v))));
+        "text-anchor": "middle", "dominant-baseline": "central", style: `fill:${inkOn(shade(v))}`}, Number.isNaN(v) ? "" : short(v))));
     },
     mark(r, c) {
       frame.style.cssText = r === null ? "display:none" : `top:${r * tall}px;left:${c * wide}px;height:${tall}px;width:${wide}px`;

@@ -44,7 +44,7 @@ class Scale(NamedTuple):
 
 
 class Heat(NamedTuple):
-    """One map: name above it ("" for none), rows, columns, (R, C) float64."""
+    """One map: name above it ("" for none), rows, columns, (R, C) float64, NaN where masked."""
 
     name: str
     rows: Axis
@@ -120,10 +120,17 @@ def floats(values):
 def extremes(heat):
     """Largest and smallest value of a map, and where: for those who do not see it."""
     parts = []
-    for word, k in (("largest", heat.values.argmax()), ("smallest", heat.values.argmin())):
+    for word, k in (("largest", np.nanargmax(heat.values)), ("smallest", np.nanargmin(heat.values))):
         r, c = np.unravel_index(int(k), heat.values.shape)
         parts.append(f"{word} {heat.values[r, c]:.3g} at {heat.rows.at(r)}, {heat.columns.at(c)}")
     return "; ".join(parts)
+
+
+def masked_later(maps):
+    """Attention maps (..., T, T) with NaN for the keys after each query, if none of them gets any weight."""
+    T = maps.shape[-1]
+    later = np.triu(np.ones((T, T), dtype=bool), k=1)
+    return np.where(later, np.nan, maps) if T > 1 and not maps[..., later].any() else maps
 
 
 def count(n, name):

@@ -1,5 +1,6 @@
 """How heat maps become a Matplotlib figure: maps side by side, labels, one colour bar."""
 
+import textwrap
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from .heat import ABOVE, BELOW, MOST_WRITTEN
 INK, SOFT = "#222222", "#555555"
 LABEL_LENGTH = 14  # longer labels are cut in the picture, not in the data
 SMALLEST, POINTS = 5.0, 8.0  # of labels; where they would be smaller, only some are written
-TOP, GAP, BAR = 0.95, 0.3, 0.85  # inches: title and note, between maps, colour bar with its words
+TOP, GAP, BAR = 0.95, 0.3, 1.05  # inches: title and note, between maps, colour bar with its words
 VERBATIM = {"parse_math": False, "usetex": False}  # a token "$x$" is text, not a formula
 
 
@@ -28,7 +29,7 @@ class Room(NamedTuple):
 def colour_map(scale):
     """The Matplotlib colour map of a scale, the same colours as in the page on white."""
     if scale.diverging:
-        return LinearSegmentedColormap.from_list("difference", [BELOW, "white", ABOVE])
+        return LinearSegmentedColormap.from_list("difference", [BELOW, "white", ABOVE]).with_extremes(bad=figure.MASKED)
     return figure.weight_colours()
 
 
@@ -82,11 +83,11 @@ def axes(fig, left, top, width, height, label):
     return fig.add_axes((left / W, (top - height) / H, width / W, height / H), label=label)
 
 
-def add_map(fig, heat, scale, space, left, top, caption=None):
+def add_map(fig, heat, scale, space, left, top, written=True):
     """One map with its labels; its numbers in the cells where there are few."""
     R, C = heat.values.shape
     ax = axes(fig, left, top, space.width, space.height, heat.name or "map")
-    ax.imshow(heat.values, cmap=colour_map(scale), norm=norm(scale), aspect="auto", interpolation="nearest")
+    ax.imshow(np.ma.masked_invalid(heat.values), cmap=colour_map(scale), norm=norm(scale), aspect="auto", interpolation="nearest")
     for spine in ax.spines.values():
         spine.set(visible=True, color="#d4d4dc", linewidth=0.8)
     ax.tick_params(length=0, pad=2, labelcolor=INK)
@@ -94,18 +95,19 @@ def add_map(fig, heat, scale, space, left, top, caption=None):
     _ticks(ax.set_xticks, heat.columns.labels, space.width, 0 if _flat(heat) else 90)
     ax.set_ylabel(heat.rows.name, fontsize=8, color=SOFT)
     ax.set_xlabel(heat.columns.name, fontsize=8, color=SOFT)
-    name = heat.name if caption is None else caption
-    ax.set_title(figure.drawable(html.clip(name, max(12, int(space.width * 13)))), fontsize=9, color=INK, loc="left", **VERBATIM)
-    if heat.values.size <= MOST_WRITTEN:
-        for (r, c), value in np.ndenumerate(heat.values):
-            ax.text(c, r, short(value), fontsize=6.5, ha="center", va="center", color=_ink(scale, value))
+    ax.set_title(figure.drawable(html.clip(heat.name, max(20, int(space.width * 13)))), fontsize=9, color=INK, loc="left", **VERBATIM)
+    if written and heat.values.size <= MOST_WRITTEN:
+        for r, c in np.argwhere(np.isfinite(heat.values)):
+            value = heat.values[r, c]
+            ax.text(c, r, short(value), fontsize=6.5, ha="center", va="center", color=ink(scale, value))
     return ax
 
 
 def add_bar(fig, scale, left, top, tall):
     """The colours of a scale with its words and unit."""
     bar = fig.colorbar(ScalarMappable(norm(scale), colour_map(scale)), cax=axes(fig, left, top, 0.12, tall, "colour bar"))
-    bar.set_label(figure.drawable(html.clip(scale.words, int(tall * 20))), fontsize=8, color=SOFT, **VERBATIM)
+    words = textwrap.fill(figure.drawable(scale.words), max(16, int(tall * 16)), max_lines=2, placeholder="…")
+    bar.set_label(words, fontsize=8, color=SOFT, **VERBATIM)
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)
 
@@ -117,7 +119,7 @@ def short(value):
     return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
 
 
-def _ink(scale, value):
+def ink(scale, value):
     red, green, blue, _ = colour_map(scale)(norm(scale)(value))
     return "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.55 else "black"
 

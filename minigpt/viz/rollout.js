@@ -43,7 +43,7 @@ function draw(d) {
     words.forEach((word, n) => {
       const colour = shade(panel.values[(N - 1) * T + n]);
       word.className = n === q ? "query" : "";
-      word.style.background = `rgb(${colour.slice(0, 3)})`;
+      word.style.background = `rgba(${colour.slice(0, 3)},${colour[3] / 255})`;
       word.style.color = inkOn(colour);
     });
     tell();

@@ -9,7 +9,8 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from .heat import (
-    Axis, Heat, HeatView, Scale, checked_numbers, checked_strings, floats, maps_data, scale_data, title_or, token_axis,
+    Axis, Heat, HeatView, Scale, checked_numbers, checked_strings, floats, maps_data, masked_later, scale_data, title_or,
+    token_axis,
 )  # fmt: skip
 
 SUM_TOLERANCE = 1e-3
@@ -55,19 +56,23 @@ class AttentionRollout(HeatView):
     def maps(self):
         """One T × T map for each layer, and the rollout."""
         queries, keys = token_axis(self.tokens, "query"), token_axis(self.tokens, "key")
-        raw = [Heat(f"layer {k}", queries, keys, layer) for k, layer in enumerate(self.raw)]
-        return [*raw, Heat("rollout", queries, keys, self.rollout)]
+        names = [f"layer {k}" for k in range(len(self.raw))]
+        return [Heat(name, queries, keys, values) for name, values in zip([*names, "rollout"], self._all(), strict=True)]
+
+    def _all(self):
+        """(L + 1, T, T): raw by layer, then the rollout; NaN for later keys that nothing looks at."""
+        return masked_later(np.concatenate([self.raw, self.rollout[None]]))
 
     def data(self):
         """What the page carries: all maps as float32, and the names of the rows that one query is shown in."""
         rows = Axis("", [f"layer {k}" for k in range(len(self.raw))] + ["rollout"])
-        first = np.concatenate([self.raw[:, -1], self.rollout[None, -1]])  # (L + 1, T), of the last query
+        values = self._all()
         return {
             "title": self.title,
             "note": self.note,
             **scale_data(self.scale),
-            "maps": maps_data([Heat("", rows, token_axis(self.tokens, "key"), first)]),
-            "values": floats(np.concatenate([self.raw, self.rollout[None]])),
+            "maps": maps_data([Heat("", rows, token_axis(self.tokens, "key"), values[:, -1])]),
+            "values": floats(values),
         }
 
     def fig(self):
