@@ -98,7 +98,7 @@ def graph(t, calls=None, depth=None, most=MOST):
             "this Tensor has no graph: it is a leaf, or was computed under no_grad() or from inputs without requires_grad"
         )
     boxes = _walk(t, depth)
-    what = f"{sum(box.tensor.op is not None for box in boxes.values())} operations"
+    what = _count(sum(box.tensor.op is not None for box in boxes.values()), "operation")
     cut = ", cut" if any(box.cut for box in boxes.values()) else ""
     names = calls.names if calls else {}
     group = _grouping(boxes, calls, most)
@@ -124,7 +124,7 @@ def _walk(t, depth):
             if depth is not None and distance > depth and box.tensor.op is not None:
                 box.cut = True
                 continue
-            for source in box.tensor.inputs:
+            for source in reversed(box.tensor.inputs):  # the boxes are drawn in reverse
                 if source is None:
                     continue
                 while source.op is Label:  # a name for observers, nothing is computed
@@ -193,10 +193,9 @@ def _described(boxes, names, group, result):
 def _box_node(box, names):
     t = box.tensor
     name = names.get(id(t)) or t.name
-    lines = [_shape(t)]
-    if box.cut:
-        lines.append("…")
-    if t.data.size <= SMALL:
+    small = t.data.size <= SMALL
+    lines = ([_shape(t)] if t.shape or not small else []) + (["…"] if box.cut else [])
+    if small:
         lines.append(_numbers(t))
         if t.grad is not None:
             lines.append(f"grad {_numbers(Tensor(t.grad))}")
@@ -211,9 +210,13 @@ def _group_node(place, ops, inside):
     """A module call: how many operations and parameters, and what comes out last."""
     last = max(ops, key=lambda box: box.key[1]).tensor
     parameters = sum(box.tensor.data.size for box in inside if box.tensor.op is None and box.tensor.requires_grad)
-    lines = [f"{len(ops)} operations"] + ([f"{parameters:,} parameters"] if parameters else []) + [_shape(last)]
+    lines = [_count(len(ops), "operation")] + ([_count(parameters, "parameter")] if parameters else []) + [_shape(last)]
     about = ", ".join(box.tensor.op.__name__ for box in ops)
     return {"label": place[-1][0], "lines": lines, "kind": "group", "about": about[:300]}
+
+
+def _count(n, what):
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def _shape(t):

@@ -8,7 +8,8 @@ each in its plainest form:
 3. order      sweeps down and up: nodes sort by the mean place (barycentre) of their neighbours in the rank before;
               the order with the fewest crossings is kept
 4. places     a few sweeps pull every node towards the mean of its neighbours, as far as its own neighbours in the
-              rank let it (isotonic regression by pooling, Barlow et al. 1972)
+              rank let it (isotonic regression by pooling, Barlow et al. 1972). Sources follow what uses them and do
+              not pull: the chain of operations stays straight
 
 Edges run from the bottom of a box over its stations to the top of the next.
 """
@@ -21,6 +22,7 @@ from typing import NamedTuple
 from ..errors import ArgumentError
 
 ORDER_SWEEPS, PLACE_SWEEPS = 12, 8
+OF_OTHERS = 10.0  # how much more the place of a box or station counts than that of a source
 
 
 class Layout(NamedTuple):
@@ -145,17 +147,19 @@ def placed(rows, above, below, widths, gap):
             at += widths[item] + gap
         for item in row:
             x[item] -= at / 2  # rows start centred on 0
+    pulling = {item: [n for n in inputs if above[n]] or inputs for item, inputs in above.items()}
+    weights = {item: OF_OTHERS if above[item] else 1.0 for item in above}
     for sweep in range(PLACE_SWEEPS):
-        neighbours = (above, below)[sweep % 2]
+        neighbours = (pulling, below)[sweep % 2]
         for row in rows if sweep % 2 == 0 else reversed(rows):
             wanted = [_mean([x[n] for n in neighbours[item]], x[item]) for item in row]
-            for item, place in zip(row, pushed_apart(wanted, [widths[item] for item in row], gap), strict=True):
-                x[item] = place
+            places = pushed_apart(wanted, [widths[item] for item in row], [weights[item] for item in row], gap)
+            x.update(zip(row, places, strict=True))
     return x
 
 
-def pushed_apart(wanted, widths, gap):
-    """Places in the given order, as near to `wanted` as boxes of these widths allow (least squares).
+def pushed_apart(wanted, widths, weights, gap):
+    """Places in the given order, as near to `wanted` as boxes of these widths allow (weighted least squares).
 
     With the room taken up so far subtracted, "at least so far apart" becomes "not falling": neighbours that would
     fall form a group around their mean.
@@ -164,13 +168,15 @@ def pushed_apart(wanted, widths, gap):
     for k, width in enumerate(widths):
         room += (widths[k - 1] + width) / 2 + gap if k else 0.0
         offsets.append(room)
-    groups: list[list] = []  # [mean, members]
-    for want, offset in zip(wanted, offsets, strict=True):
-        groups.append([want - offset, 1])
-        while len(groups) > 1 and groups[-2][0] > groups[-1][0]:
-            mean, n = groups.pop()
-            groups[-1] = [(groups[-1][0] * groups[-1][1] + mean * n) / (groups[-1][1] + n), groups[-1][1] + n]
-    means = [mean for mean, n in groups for _ in range(n)]
+    groups: list[tuple] = []  # (mean, weight, members)
+    for want, offset, weight in zip(wanted, offsets, weights, strict=True):
+        mean, n = want - offset, 1
+        while groups and groups[-1][0] > mean:
+            before, its_weight, its_n = groups.pop()
+            mean = (before * its_weight + mean * weight) / (its_weight + weight)
+            weight, n = weight + its_weight, n + its_n
+        groups.append((mean, weight, n))
+    means = [mean for mean, _, n in groups for _ in range(n)]
     return [mean + offset for mean, offset in zip(means, offsets, strict=True)]
 
 

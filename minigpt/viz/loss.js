@@ -19,13 +19,13 @@ function draw(d) {
   const y = (loss) => top + (HEIGHT - top - bottom) * (high - Math.max(low, Math.min(high, loss))) / (high - low);
 
   const plot = el("svg:svg", {viewBox: `0 0 ${W} ${HEIGHT}`, width: "100%", style: `max-width:${W}px;min-width:680px`, tabindex: 0, role: "application",
-    "aria-label": `${d.title}: arrow keys move the cursor over the steps`});
+    "aria-label": `${d.title}: arrow keys move the cursor`});
   for (const [value, text] of ticks(low, high, 6))
     plot.append(line(left, y(value), W - right, y(value), "stroke:var(--line)"), letters(left - 8, y(value), "end", text));
   for (const [value, text] of ticks(first, first + span, 6))
     plot.append(line(x(value), HEIGHT - bottom, x(value), HEIGHT - bottom + 4, "stroke:var(--soft)"), letters(x(value), HEIGHT - bottom + 14, "middle", text));
   plot.append(line(left, HEIGHT - bottom, W - right, HEIGHT - bottom, "stroke:var(--soft)"),
-    letters((left + W - right) / 2, HEIGHT - 7, "middle", "step"),
+    letters((left + W - right) / 2, HEIGHT - 7, "middle", d.axis),
     upwards((HEIGHT - bottom) / 2, `loss, ${d.unit}`));
   for (const value of d.references)
     plot.append(line(left, y(value), W - right, y(value), "stroke:var(--soft);stroke-dasharray:6 4"));
@@ -59,13 +59,13 @@ function draw(d) {
     const step = stops[at];
     rule.style.visibility = "visible";
     rule.setAttribute("transform", `translate(${x(step)},0)`);
-    now.replaceChildren(el("b", {}, `step ${step}`));
+    now.replaceChildren(el("b", {}, `${d.axis} ${step}`));
     for (const run of runs) {
       const parts = [];
       for (const split of ["train", "val"]) {
         const s = run[split];
         if (!s) continue;
-        const k = nearest(s.steps, step), elsewhere = s.steps[k] === step ? "" : ` at step ${s.steps[k]}`;
+        const k = nearest(s.steps, step), elsewhere = s.steps[k] === step ? "" : ` at ${d.axis} ${s.steps[k]}`;
         const average = split === "train" && d.raw ? ` (average ${shown(s.smooth[k])})` : "";
         parts.push(`${split} ${shown(s.losses[k])}${average}${elsewhere}`);
       }
