@@ -7,9 +7,15 @@ the name of its function, since the file would hide the function once it is load
 from importlib import import_module
 
 # public name -> the module of this package that defines it
-_HOME = {"Trace": "tracing", "machine_peaks": "roofline", "trace": "tracing"}
+_HOME = {
+    "Trace": "tracing",
+    "graph": "computation_graph",
+    "machine_peaks": "roofline",
+    "module_calls": "computation_graph",
+    "trace": "tracing",
+}
 
-__all__ = ["Trace", "machine_peaks", "trace"]
+__all__ = ["Trace", "graph", "machine_peaks", "module_calls", "trace"]
 
 
 def __getattr__(name):
