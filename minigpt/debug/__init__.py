@@ -8,14 +8,23 @@ from importlib import import_module
 
 # public name -> the module of this package that defines it
 _HOME = {
+    "BackwardStep": "stepping",
     "Trace": "tracing",
+    "anomaly": "anomalies",
+    "backward_steps": "stepping",
     "graph": "computation_graph",
     "machine_peaks": "roofline",
     "module_calls": "computation_graph",
+    "plain_recursion": "recursion",
+    "recursion_example": "recursion",
     "trace": "tracing",
+    "unused_parameters": "unused",
 }
 
-__all__ = ["Trace", "graph", "machine_peaks", "module_calls", "trace"]
+__all__ = [
+    "BackwardStep", "Trace", "anomaly", "backward_steps", "graph", "machine_peaks", "module_calls", "plain_recursion",
+    "recursion_example", "trace", "unused_parameters",
+]  # fmt: skip
 
 
 def __getattr__(name):
