@@ -29,7 +29,7 @@ SMALL = 4  # elements of an array whose values are written into its box
 class ModuleCalls:
     """Which module calls every operation ran in, and what parameters are called.
 
-    calls   number of an operation -> the calls around it, outermost first, each (name of the module, number of the call)
+    calls   number of an operation -> the calls around it, outermost first, each (name of the module, number of call)
     names   id of a parameter -> its name in the model
     """
 
@@ -95,7 +95,8 @@ def graph(t, calls=None, depth=None, most=MOST):
         raise ArgumentError(f"graph() needs a Tensor, got {type(t).__name__}")
     if t.op is None:
         raise GraphError(
-            "this Tensor has no graph: it is a leaf, or was computed under no_grad() or from inputs without requires_grad"
+            "this Tensor has no graph: it is a leaf, or was computed under no_grad() or from "
+            "inputs without requires_grad"
         )
     boxes = _walk(t, depth)
     what = _count(sum(box.tensor.op is not None for box in boxes.values()), "operation")
@@ -127,8 +128,7 @@ def _walk(t, depth):
             for source in reversed(box.tensor.inputs):  # the boxes are drawn in reverse
                 if source is None:
                     continue
-                while source.op is Label:  # a name for observers, nothing is computed
-                    source = source.inputs[0]
+                source = _unlabelled(source)
                 key = _key(source)
                 box.inputs.append(key)
                 if key not in boxes:
@@ -136,6 +136,13 @@ def _walk(t, depth):
                     found.append(boxes[key])
         frontier = found
     return boxes
+
+
+def _unlabelled(t):
+    """What a Label only gives a name to, for observers."""
+    while t.op is Label:
+        t = t.inputs[0]
+    return t
 
 
 def _grouping(boxes, calls, most):

@@ -19,7 +19,8 @@ class AblationEffect(HeatView):
     unit       str, of all losses
     title      str, or None for a default
 
-    Attributes: `heads` (L, H), `mlps` (L,) or None, float64 and read-only; `baseline`, `unit`, `scale`, `title`, `note`.
+    Attributes: `heads` (L, H), `mlps` (L,) or None, float64 and read-only; `baseline`, `unit`, `scale`, `title`,
+    `note`.
     Raises ArgumentError, ShapeError or NumericsError naming what does not fit.
     """
 
@@ -35,7 +36,10 @@ class AblationEffect(HeatView):
         self.scale = Scale(float(largest) or 1.0, True, f"change of the loss, {self.unit}")
         self.title = title_or(title, "Loss without a head or an MLP" if mlps is not None else "Loss without a head")
         whole = "" if self.baseline is None else f" The whole model: {self.baseline:.4g} {self.unit}."
-        self.note = f"Blue: the loss rises when it is taken out, so the model needs it. Vermilion: it does better without.{whole}"
+        self.note = (
+            "Blue: the loss rises when it is taken out, so the model needs it. Vermilion: it does better without."
+        )
+        self.note += whole
 
     def __repr__(self):
         L, H = self.heads.shape

@@ -31,7 +31,9 @@ class PositionCosine(HeatView):
         T = len(vectors)
         self.labels = None if labels is None else checked_strings("labels", labels, T, "position")
         self.title = title_or(title, "Cosine between positions")
-        self.note = f"{T} vectors of {vectors.shape[1]} numbers; 1: the same direction, 0: at right angles, −1: opposite."
+        self.note = (
+            f"{T} vectors of {vectors.shape[1]} numbers; 1: the same direction, 0: at right angles, −1: opposite."
+        )
 
     def __repr__(self):
         return f"PositionCosine({len(self.cosine)} positions)"

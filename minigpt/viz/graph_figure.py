@@ -1,5 +1,7 @@
 """How `ComputationGraph` becomes a Matplotlib figure: the boxes and curves of the page, 72 pixels an inch."""
 
+from itertools import pairwise
+
 from matplotlib.patches import FancyBboxPatch, PathPatch
 from matplotlib.path import Path
 
@@ -42,7 +44,9 @@ def _draw_box(ax, node, middle, points):
     (x, y), (width, height) = middle, box_size(node)
     fill, border = COLOURS[node["kind"]]
     corner = (x - width / 2, y - height / 2)
-    box = FancyBboxPatch(corner, width, height, boxstyle="round,pad=0,rounding_size=5", facecolor=fill, edgecolor=border)
+    box = FancyBboxPatch(
+        corner, width, height, boxstyle="round,pad=0,rounding_size=5", facecolor=fill, edgecolor=border
+    )
     box.set_linewidth(1.0)
     ax.add_patch(box)
     at = y - height / 2 + 4 + LABEL_LINE / 2
@@ -50,13 +54,19 @@ def _draw_box(ax, node, middle, points):
     ax.text(x, at, figure.drawable(node["label"]), fontsize=points * 1.05, fontweight="bold", **style)
     for k, line in enumerate(node["lines"]):
         below = at + LABEL_LINE / 2 + (k + 0.5) * LINE
-        ax.text(x, below, figure.drawable(html.clip(line, 40)), fontsize=points * 0.92, **{**style, "color": heat_figure.SOFT})
+        ax.text(
+            x,
+            below,
+            figure.drawable(html.clip(line, 40)),
+            fontsize=points * 0.92,
+            **{**style, "color": heat_figure.SOFT},
+        )
 
 
 def _curve(points):
     """A smooth line through the points that leaves and enters boxes straight down."""
     vertices, codes = [points[0]], [Path.MOVETO]
-    for (x0, y0), (x1, y1) in zip(points, points[1:], strict=False):
+    for (x0, y0), (x1, y1) in pairwise(points):
         bend = (y1 - y0) / 2
         vertices += [(x0, y0 + bend), (x1, y1 - bend), (x1, y1)]
         codes += [Path.CURVE4] * 3

@@ -40,7 +40,7 @@ class Layout(NamedTuple):
 
 
 def layout(sizes, edges, gap=18.0, rank_gap=34.0):
-    """sizes: node -> (width, height); edges: (from, to) pairs, each once -> Layout. Raises ArgumentError for a cycle."""
+    """sizes: node -> (width, height); edges: (from, to) pairs, each once -> Layout. Raises ArgumentError for cycles."""
     ranks = longest_paths(list(sizes), edges)
     chains = {}
     rows: list[list] = [[] for _ in range(1 + max(ranks.values(), default=0))]
@@ -117,7 +117,7 @@ def ordered(rows, above, below):
             neighbours = above if downwards else below
             now = {item: i for i, item in enumerate(rows[k])}
             # without neighbours a node keeps its place
-            rows[k].sort(key=lambda item: _mean([place[n] for n in neighbours[item]], now[item]))  # noqa: B023
+            rows[k].sort(key=lambda item: _mean([place[n] for n in neighbours[item]], now[item]))
         count = crossings(rows, below)
         if count < fewest:
             best, fewest = rows, count

@@ -10,7 +10,17 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from .heat import (
-    Axis, Heat, HeatView, Scale, checked_numbers, checked_rises, floats, layer_axis, maps_data, scale_data, title_or,
+    Axis,
+    Heat,
+    HeatView,
+    Scale,
+    checked_numbers,
+    checked_rises,
+    floats,
+    layer_axis,
+    maps_data,
+    scale_data,
+    title_or,
 )  # fmt: skip
 
 
@@ -47,7 +57,11 @@ class HeadScores(HeatView):
         largest = max(array.max() for array in self.scores.values())
         self.scale = Scale(1.0 if 0 < largest <= 1 else float(largest) or 1.0, False, title_or(words, ""))
         self.title = title_or(title, "Scores of each head")
-        self.note = "" if self.steps is None else f"{S} checkpoints, steps {self.steps[0]:g} to {self.steps[-1]:g}; maps: the last."
+        self.note = (
+            ""
+            if self.steps is None
+            else f"{S} checkpoints, steps {self.steps[0]:g} to {self.steps[-1]:g}; maps: the last."
+        )
 
     def __repr__(self):
         S = "" if self.steps is None else f"{len(self.steps)} steps × "

@@ -25,7 +25,9 @@ def draw(view):
         for k, heat in enumerate(maps):
             left = LEFT + k * across + space.left + 0.2
             heat_figure.add_map(fig, heat, view.scale, space, left, top)
-            curves = heat_figure.axes(fig, left, top - space.height - space.below - 0.45, wide, CURVES, f"{heat.name} over steps")
+            curves = heat_figure.axes(
+                fig, left, top - space.height - space.below - 0.45, wide, CURVES, f"{heat.name} over steps"
+            )
             _draw_curves(curves, view, heat.name)
         heat_figure.add_bar(fig, view.scale, LEFT + len(maps) * across + 0.05, top, min(space.height, 3.0))
     return fig

@@ -8,8 +8,18 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from .heat import (
-    Heat, HeatView, Scale, checked_numbers, checked_rises, checked_strings, floats, maps_data, masked_later, scale_data,
-    title_or, token_axis,
+    Heat,
+    HeatView,
+    Scale,
+    checked_numbers,
+    checked_rises,
+    checked_strings,
+    floats,
+    maps_data,
+    masked_later,
+    scale_data,
+    title_or,
+    token_axis,
 )  # fmt: skip
 
 

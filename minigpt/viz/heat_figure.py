@@ -43,7 +43,9 @@ def room(heat, cell=None):
     if cell is None:
         cell = (0.42, 0.24) if heat.values.size <= MOST_WRITTEN else (float(np.clip(6.5 / max(R, C), 0.045, 0.3)),) * 2
     width, height = max(C * cell[0], 0.5), R * max(cell[1], 0.16 if R <= 24 else 0)
-    return Room(width, height, 0.3 + longest(heat.rows.labels), 0.3 + (0.12 if _flat(heat) else longest(heat.columns.labels)))
+    return Room(
+        width, height, 0.3 + longest(heat.rows.labels), 0.3 + (0.12 if _flat(heat) else longest(heat.columns.labels))
+    )
 
 
 def longest(labels):
@@ -73,8 +75,22 @@ def draw(title, note, maps, scale):
 def words(fig, title, note):
     """Title and note at the top of a figure."""
     width, height = fig.get_size_inches()
-    fig.text(0.15 / width, 1 - 0.3 / height, figure.drawable(html.clip(title, int(width * 9))), fontsize=12, color=INK, **VERBATIM)
-    fig.text(0.15 / width, 1 - 0.52 / height, figure.drawable(html.clip(note, int(width * 17))), fontsize=7.5, color=SOFT, **VERBATIM)
+    fig.text(
+        0.15 / width,
+        1 - 0.3 / height,
+        figure.drawable(html.clip(title, int(width * 9))),
+        fontsize=12,
+        color=INK,
+        **VERBATIM,
+    )
+    fig.text(
+        0.15 / width,
+        1 - 0.52 / height,
+        figure.drawable(html.clip(note, int(width * 17))),
+        fontsize=7.5,
+        color=SOFT,
+        **VERBATIM,
+    )
 
 
 def axes(fig, left, top, width, height, label):
@@ -85,9 +101,14 @@ def axes(fig, left, top, width, height, label):
 
 def add_map(fig, heat, scale, space, left, top, written=True):
     """One map with its labels; its numbers in the cells where there are few."""
-    R, C = heat.values.shape
     ax = axes(fig, left, top, space.width, space.height, heat.name or "map")
-    ax.imshow(np.ma.masked_invalid(heat.values), cmap=colour_map(scale), norm=norm(scale), aspect="auto", interpolation="nearest")
+    ax.imshow(
+        np.ma.masked_invalid(heat.values),
+        cmap=colour_map(scale),
+        norm=norm(scale),
+        aspect="auto",
+        interpolation="nearest",
+    )
     for spine in ax.spines.values():
         spine.set(visible=True, color="#d4d4dc", linewidth=0.8)
     ax.tick_params(length=0, pad=2, labelcolor=INK)
@@ -95,7 +116,13 @@ def add_map(fig, heat, scale, space, left, top, written=True):
     _ticks(ax.set_xticks, heat.columns.labels, space.width, 0 if _flat(heat) else 90)
     ax.set_ylabel(heat.rows.name, fontsize=8, color=SOFT)
     ax.set_xlabel(heat.columns.name, fontsize=8, color=SOFT)
-    ax.set_title(figure.drawable(html.clip(heat.name, max(20, int(space.width * 13)))), fontsize=9, color=INK, loc="left", **VERBATIM)
+    ax.set_title(
+        figure.drawable(html.clip(heat.name, max(20, int(space.width * 13)))),
+        fontsize=9,
+        color=INK,
+        loc="left",
+        **VERBATIM,
+    )
     if written and heat.values.size <= MOST_WRITTEN:
         for r, c in np.argwhere(np.isfinite(heat.values)):
             value = heat.values[r, c]
@@ -105,7 +132,9 @@ def add_map(fig, heat, scale, space, left, top, written=True):
 
 def add_bar(fig, scale, left, top, tall):
     """The colours of a scale with its words and unit."""
-    bar = fig.colorbar(ScalarMappable(norm(scale), colour_map(scale)), cax=axes(fig, left, top, 0.12, tall, "colour bar"))
+    bar = fig.colorbar(
+        ScalarMappable(norm(scale), colour_map(scale)), cax=axes(fig, left, top, 0.12, tall, "colour bar")
+    )
     words = textwrap.fill(figure.drawable(scale.words), max(16, int(tall * 16)), max_lines=2, placeholder="…")
     bar.set_label(words, fontsize=8, color=SOFT, **VERBATIM)
     bar.ax.tick_params(labelsize=7)

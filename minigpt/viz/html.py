@@ -77,8 +77,8 @@ def fragment(title, alt, png, data=None, script=None):
     title, alt   plain text: what a screen reader says of the view, and of its picture
     png          bytes of the fallback picture
     data         dict of numbers, strings and lists handed to the script; None for a picture only
-    script       name of the JavaScript file that defines `draw(data)`, which returns the live element; or several, those
-                 that it needs first
+    script       name of the JavaScript file that defines `draw(data)`, which returns the live element; or several,
+                 those that it needs first
     """
     picture = (
         f'<img src="data:image/png;base64,{base64_text(png)}" alt="{attribute(alt)}" '

@@ -41,7 +41,9 @@ class LogitLens(View):
             raise ArgumentError("candidates need to stand in order, the likeliest first, at every layer and position")
         self.candidates = [[list(cell) for cell in row] for row in candidates]
         if [[len(cell) for cell in row] for row in self.candidates] != [[K] * T] * L:
-            raise ShapeError(f"candidates need one string for each probability, (layers, positions, candidates) = {p.shape}")
+            raise ShapeError(
+                f"candidates need one string for each probability, (layers, positions, candidates) = {p.shape}"
+            )
         for layer, row in enumerate(self.candidates):
             for cell in row:
                 checked_strings(f"candidates of layer {layer}", cell, K, "candidate")
@@ -66,10 +68,11 @@ class LogitLens(View):
             f"{self.rows.at(k)} {html.visible(self.candidates[k][-1][0])} ({self.probabilities[k, -1, 0]:.2f})"
             for k in dict.fromkeys((0, L // 2, L - 1))
         )
-        return f"{self.title}. Table of {L} layers by {T} positions with the likeliest token. After the last token: {ways}."
+        table = f"Table of {L} layers by {T} positions with the likeliest token"
+        return f"{self.title}. {table}. After the last token: {ways}."
 
     def data(self):
-        """What the page carries: the distinct tokens once, and for each cell their numbers and float32 probabilities."""
+        """What the page carries: the distinct tokens once, and for each cell numbers and float32 probabilities."""
         from .figure import colour_table
 
         number: dict[str, int] = {}
@@ -77,17 +80,24 @@ class LogitLens(View):
         return {
             "title": self.title,
             "note": self.note,
-            "scale": {"high": 1, "diverging": False, "words": "probability, 0 to 1", "colours": html.base64_text(colour_table())},
+            "scale": {
+                "high": 1,
+                "diverging": False,
+                "words": "probability, 0 to 1",
+                "colours": html.base64_text(colour_table()),
+            },
             "tokens": [html.visible(token) for token in self.tokens],
             "rows": self.rows._asdict(),
             "names": [html.visible(token) for token in number],
             "order": html.base64_text(np.array(order, dtype="<u4")),
             "probabilities": floats(self.probabilities),
-            "hits": [[k for k in range(len(self.tokens)) if self.hit(layer, k)] for layer in range(len(self.candidates))],
+            "hits": [
+                [k for k in range(len(self.tokens)) if self.hit(layer, k)] for layer in range(len(self.candidates))
+            ],
         }
 
     def fig(self):
-        """The table as a new matplotlib Figure; of a long text the last `logit_lens_figure.MOST_POSITIONS` positions."""
+        """The table as a new matplotlib Figure; of a long text the last `MOST_POSITIONS` of logit_lens_figure.py."""
         from . import logit_lens_figure
 
         return logit_lens_figure.draw(self)

@@ -35,5 +35,7 @@ def draw(view):
             ax.text(k, layer + 0.24, f"{p:.2f}", fontsize=5.5, **middle)
             if view.hit(layer, first + k):
                 ax.add_patch(Rectangle((k - 0.47, layer - 0.46), 0.94, 0.92, fill=False, edgecolor=MARK, linewidth=1.2))
-        heat_figure.add_bar(fig, SCALE, 0.3 + space.left + space.width + heat_figure.GAP, top, min(max(space.height, 1.3), 3))
+        heat_figure.add_bar(
+            fig, SCALE, 0.3 + space.left + space.width + heat_figure.GAP, top, min(max(space.height, 1.3), 3)
+        )
     return fig

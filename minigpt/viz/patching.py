@@ -25,7 +25,9 @@ class PatchingGrid(HeatView):
     Raises ArgumentError, ShapeError or NumericsError naming what does not fit.
     """
 
-    def __init__(self, values, tokens=None, layers=None, metric="change of the metric", heads=False, title=None, note=None):
+    def __init__(
+        self, values, tokens=None, layers=None, metric="change of the metric", heads=False, title=None, note=None
+    ):
         self.values = checked_numbers("values", values, ("layers", "heads" if heads else "positions"))
         L, T = self.values.shape
         self.rows = layer_axis(L, layers)

@@ -62,7 +62,9 @@ class EmbeddingPCA(View):
         ends = []
         for k in range(2):
             low, high = self.points[:, k].argmin(), self.points[:, k].argmax()
-            ends.append(f"Component {k + 1} runs from {html.visible(self.labels[low])} to {html.visible(self.labels[high])}.")
+            ends.append(
+                f"Component {k + 1} runs from {html.visible(self.labels[low])} to {html.visible(self.labels[high])}."
+            )
         return f"{self.title}. {self.note} {' '.join(ends)}"
 
     def data(self):

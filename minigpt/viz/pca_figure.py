@@ -20,7 +20,9 @@ def draw(view):
         groups = np.array([view.names.index(group) for group in view.groups])
         for k, name in enumerate(view.names):
             label = figure.drawable(html.clip(html.one_line(name), 24)).replace("$", r"\$") or None
-            ax.scatter(*view.points[groups == k].T, s=14, color=COLOURS[k], marker=MARKERS[k], label=label, linewidths=0)
+            ax.scatter(
+                *view.points[groups == k].T, s=14, color=COLOURS[k], marker=MARKERS[k], label=label, linewidths=0
+            )
         ax.margins(0.08)
         ax.axhline(0, color="#e6e6ea", linewidth=0.8, zorder=0)
         ax.axvline(0, color="#e6e6ea", linewidth=0.8, zorder=0)
@@ -28,7 +30,9 @@ def draw(view):
         ax.set_ylabel(view.axis(1), fontsize=9, color=heat_figure.INK)
         ax.tick_params(labelsize=7.5, colors=heat_figure.SOFT)
         if len(view.names) > 1:
-            ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 0.42), labelcolor=heat_figure.SOFT)
+            ax.legend(
+                frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 0.42), labelcolor=heat_figure.SOFT
+            )
         _label(ax, view, groups)
         shares = view.explained[:MOST_SHARES]
         bars = heat_figure.axes(fig, 7.55, HEIGHT - 1.15, 1.8, 1.9, "explained variance")

@@ -9,7 +9,17 @@ import numpy as np
 
 from ..errors import ArgumentError, ShapeError
 from .heat import (
-    Axis, Heat, HeatView, Scale, checked_numbers, checked_strings, floats, maps_data, masked_later, scale_data, title_or,
+    Axis,
+    Heat,
+    HeatView,
+    Scale,
+    checked_numbers,
+    checked_strings,
+    floats,
+    maps_data,
+    masked_later,
+    scale_data,
+    title_or,
     token_axis,
 )  # fmt: skip
 
@@ -33,10 +43,12 @@ class AttentionRollout(HeatView):
 
     def __init__(self, weights, rollout, tokens, title=None):
         averaged = np.ndim(weights) == 3
-        weights = checked_numbers("weights", weights, ("layers", "T", "T") if averaged else ("layers", "heads", "T", "T"))
+        weights = checked_numbers(
+            "weights", weights, ("layers", "T", "T") if averaged else ("layers", "heads", "T", "T")
+        )
         self.raw = weights if averaged else weights.mean(axis=1)  # (L, T, T)
         self.rollout = checked_numbers("rollout", rollout, ("T", "T"))
-        L, T, K = self.raw.shape
+        T, K = self.raw.shape[1:]
         if T != K or self.rollout.shape != (T, T):
             raise ShapeError(
                 f"weights and rollout need square maps of one size; got weights {weights.shape} and rollout "
@@ -48,7 +60,9 @@ class AttentionRollout(HeatView):
                 raise ArgumentError(f"{name} needs rows of shares that sum to 1 (softmax over the last axis)")
         self.tokens = checked_strings("tokens", tokens, T, "position")
         self.title = title_or(title, "Raw attention by layer, and rollout")
-        self.note = "Raw: mean over the heads of the layer. Rollout: ½ attention + ½ residual, multiplied through all layers."
+        self.note = (
+            "Raw: mean over the heads of the layer. Rollout: ½ attention + ½ residual, multiplied through all layers."
+        )
 
     def __repr__(self):
         return f"AttentionRollout({len(self.raw)} layers × {len(self.tokens)} tokens)"
@@ -57,7 +71,9 @@ class AttentionRollout(HeatView):
         """One T × T map for each layer, and the rollout."""
         queries, keys = token_axis(self.tokens, "query"), token_axis(self.tokens, "key")
         names = [f"layer {k}" for k in range(len(self.raw))]
-        return [Heat(name, queries, keys, values) for name, values in zip([*names, "rollout"], self._all(), strict=True)]
+        return [
+            Heat(name, queries, keys, values) for name, values in zip([*names, "rollout"], self._all(), strict=True)
+        ]
 
     def _all(self):
         """(L + 1, T, T): raw by layer, then the rollout; NaN for later keys that nothing looks at."""
