@@ -7,9 +7,15 @@ the name of its function, since the file would hide the function once it is load
 from importlib import import_module
 
 # public name -> the module of this package that defines it
-_HOME = {"Trace": "tracing", "machine_peaks": "roofline", "trace": "tracing"}
+_HOME = {
+    "BackendComparison": "comparison",
+    "Trace": "tracing",
+    "compare_backends": "comparison",
+    "machine_peaks": "roofline",
+    "trace": "tracing",
+}
 
-__all__ = ["Trace", "machine_peaks", "trace"]
+__all__ = ["BackendComparison", "Trace", "compare_backends", "machine_peaks", "trace"]
 
 
 def __getattr__(name):
