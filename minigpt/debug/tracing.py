@@ -130,12 +130,12 @@ class Trace:
         wait_for(row)
         seconds = time.perf_counter() - start
         given, made = [g for g in grads_out if g is not None], [g for g in grads_in if g is not None]
-        moved = [*given, *saved, *made]
-        if node.op.view and all(any(_same_memory(node.ctx.row, g, out) for out in given) for g in made):
-            moved = []
+        # What is handed on as it came costs nothing, nor does a RowGradient: it is added up later, outside of the op.
+        fresh = [g for g in made if not isinstance(g, RowGradient) and not _shared(node.ctx.row, g, given)]
+        moved = [*given, *saved, *fresh] if fresh else []
         traced = TracedOp(
             0, BACKWARD, node.op.__name__, origin.module, _shapes(given), _shapes(made), seconds,
-            sum(map(_bytes, moved)), origin.flops, origin.line, row, origin.parameters, call=origin.call,
+            sum(a.nbytes for a in moved), origin.flops, origin.line, row, origin.parameters, call=origin.call,
         )  # fmt: skip
         self._keep(traced)
         return grads_in
@@ -152,8 +152,8 @@ class Trace:
         node = results[0]._node if results else None
         saved = [a for a in node.ctx.saved if a is not None] if node is not None else []
         self.memory.add([*made, *saved], besides=given)
-        view = op.view and made and given and _same_memory(row, made[0], given[0])
-        moved = 0 if view or error else sum(map(_bytes, made)) + _bytes_read(op, given, made)
+        view = op.view and made and _shared(row, made[0], given[:1])
+        moved = 0 if view or error else sum(a.nbytes for a in made) + _bytes_read(op, given, made)
         work = Work(
             tuple([None if t is None else t.shape for t in inputs]), _shapes(made), settings or {},
             node.ctx.needs if node is not None else (),
@@ -278,12 +278,6 @@ def _shapes(arrays) -> tuple[tuple[int, ...], ...]:
     return tuple([tuple(a.shape) for a in arrays])
 
 
-def _bytes(array) -> int:
-    if isinstance(array, RowGradient):
-        return array.dy.nbytes + array.ids.nbytes
-    return int(array.nbytes)
-
-
 def _bytes_read(op, given, made) -> int:
     """Of a table only the rows that are looked up; of all else everything."""
     if op.__name__ in ("Embedding", "Gather") and made:
@@ -291,5 +285,6 @@ def _bytes_read(op, given, made) -> int:
     return sum(a.nbytes for a in given)
 
 
-def _same_memory(row, a, b) -> bool:
-    return not isinstance(a, RowGradient) and a.size > 0 and row.shares_memory(a, b)
+def _shared(row, array, others) -> bool:
+    """Whether the array lies in the memory of one of the others."""
+    return array.size > 0 and any(row.shares_memory(array, other) for other in others)
