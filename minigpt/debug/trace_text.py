@@ -46,9 +46,10 @@ def totals(trace) -> Text:
         ))  # fmt: skip
     lines = aligned(columns, body, right=set(range(2, len(columns)))) if body else ["no op ran in the block"]
     count = sum(total.calls for total in trace.ledger())
+    together = f" on {trace.threads} threads together" if trace.threads > 1 else ""
     lines += [
         "",
-        f"{count:,} ops, {trace.seconds * 1e3:.1f} ms in them of {trace.elapsed * 1e3:.1f} ms in the block; "
+        f"{count:,} ops, {trace.seconds * 1e3:.1f} ms in them{together}, of {trace.elapsed * 1e3:.1f} ms in the block; "
         f"{si(trace.flops)}FLOP ({_by_way(trace)})",
         f"peak activation memory {si(trace.peak_bytes)}B (results of ops and what they saved for backward)",
     ]

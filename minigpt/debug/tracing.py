@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from ..backend import current_row, row_of
 from ..errors import ArgumentError
+from ..nn import Module
 from ..observe import observing
 from ..ops import Label
 from ..ops.embedding import RowGradient
@@ -69,10 +70,10 @@ class Trace:
     elapsed  seconds from the beginning of the block to its end
     """
 
-    def __init__(self, limit: int = LIMIT, parts: bool = False):
+    def __init__(self, limit: int = LIMIT, parts: bool = False, model: Module | None = None):
         if limit < 0:
             raise ArgumentError(f"trace: limit is a number of rows from 0 up, got {limit}")
-        self.limit, self.wants_parts = limit, parts
+        self.limit, self.wants_parts, self.model = limit, parts, model
         self.rows: list[TracedOp] = []
         self.dropped = 0
         self.elapsed = 0.0
@@ -92,8 +93,7 @@ class Trace:
             with self._lock:
                 self._calls += 1
                 thread.call = self._calls
-            thread.paths = {id(inner): path for path, inner in module.named_modules()}
-            thread.parameters = {id(p): name for name, p in module.named_parameters()}
+            self._take_names(thread, module)
         path = thread.paths.get(id(module))
         if path is None:  # a module that is no attribute of the outermost one: made while it runs
             path = f"{thread.stack[-1]}.({type(module).__name__})"
@@ -104,6 +104,13 @@ class Trace:
             thread.stack.pop()
             if outermost:
                 thread.call, thread.paths, thread.parameters = 0, {}, {}
+
+    def _take_names(self, thread, outermost):
+        """Names of modules and parameters in the outermost module that is running; those in `model` go before."""
+        for tree in (outermost, self.model):
+            if tree is not None:
+                thread.paths |= {id(inner): path for path, inner in tree.named_modules()}
+                thread.parameters |= {id(p): name for name, p in tree.named_parameters()}
 
     def around_op(self, op, inputs, settings, proceed):
         if op is Label:  # a name for the result of the op before, nothing is computed
@@ -202,6 +209,11 @@ class Trace:
         return sum(total.seconds for total in self._ledger.values())
 
     @property
+    def threads(self) -> int:
+        """That were seen."""
+        return len(self._threads)
+
+    @property
     def flops(self) -> int:
         return sum(total.flops for total in self._ledger.values())
 
@@ -253,19 +265,21 @@ class Trace:
 
 
 @contextmanager
-def trace(limit: int = LIMIT, parts: bool = False) -> Iterator[Trace]:
+def trace(limit: int = LIMIT, parts: bool = False, model: Module | None = None) -> Iterator[Trace]:
     """Write down every op that runs inside the block, and the backward of each; yields a Trace.
 
     limit:  rows that are kept, each about 1 KB; a longer loop goes on being counted in the totals
     parts:  run fused ops as separate ones, so that attention weights and scores have lines of their own; another
             computation than without, and slower
+    model:  whose names to use; None: those inside the outermost module that is called. Needed where a method other
+            than the call itself, as model.loss_sum, runs modules of its own accord
     Traces may lie inside each other; each sees all of what runs in its block. A block that ends with an exception
     leaves the rows up to the op that raised, which is the last one. Seen are this thread and those that take its
     context over (contextvars.copy_context), as the trainer's workers do. Watching takes about 0.1 ms an op, which lies
     between the ops' times, not in them; ops on a card are waited for one by one.
     Raises: ArgumentError for a negative limit
     """
-    seen = Trace(limit, parts)
+    seen = Trace(limit, parts, model)
     start = time.perf_counter()
     with observing(seen):
         try:

@@ -20,7 +20,7 @@ from minigpt.debug.trace_svg import boxes as boxes_of
 from minigpt.debug.trace_text import si
 from minigpt.debug.traced_op import TracedOp
 from minigpt.debug.tracing import LIMIT
-from minigpt.models import GPT, GPTConfig
+from minigpt.models import GPT, GPTConfig, RecurrentConfig, RecurrentLM
 from minigpt.observe import OBSERVERS
 from minigpt.training import TrainConfig, Trainer
 
@@ -126,6 +126,19 @@ def test_modules_outside_of_the_tree_and_ops_outside_of_modules():
     assert [row.call for row in t.rows] == [0, 1, 2]
 
 
+def test_names_of_a_model_whose_modules_are_called_one_by_one():
+    model = RecurrentLM(RecurrentConfig(11, n_layer=1, n_embd=4), seed=0)
+    found = []
+    for named in (None, model):
+        with mg.trace(model=named) as t:
+            model.loss_sum(IDS, IDS)
+        found.append([row for row in t.rows if row.op in ("Embedding", "LSTM")])
+    assert [row.module for row in found[0]] == ["(Embedding)", "(LSTM)"]
+    paths = {id(module): name for name, module in model.named_modules()}
+    assert [row.module for row in found[1]] == [paths[id(model.wte)], paths[id(model.rnn)]]
+    assert found[1][0].parameters == ("wte.weight",)
+
+
 def test_backward_of_what_was_computed_before_the_block():
     x = mg.Tensor(np.ones(3), requires_grad=True)
     y = (x * 2.0).sum()
@@ -217,6 +230,7 @@ def test_threads_that_take_the_context_over_are_seen():
     assert names(first) == names(second)
     assert len(t.rows) == 2 * len(first)
     assert "thread 1" in t.svg()
+    assert "on 2 threads together" in t.totals()
 
 
 def test_the_trainers_workers_are_seen():
