@@ -52,7 +52,7 @@ def backward_steps(root: Tensor, grad=None, retain_graph: bool = False, into: Ca
         return
     waiting: dict[Node, list] = {root._node: [None] * len(root._node.outputs)}  # gradients of outputs, so far
     waiting[root._node][root._index] = (seed, False)
-    nodes = _nodes_newest_first(root._node)
+    nodes = nodes_newest_first(root._node)
     for node in nodes:
         node.check()  # all of them first: a refused backward leaves every gradient as it was
     for node in nodes:
@@ -114,7 +114,7 @@ def _seed_gradient(root: Tensor, grad):
     return row.astype(grad, root.dtype)
 
 
-def _nodes_newest_first(root: Node) -> list[Node]:
+def nodes_newest_first(root: Node) -> list[Node]:
     """All nodes that root was computed from, by falling number. No recursion: a graph may be 100,000 ops deep."""
     found, stack = {root}, [root]
     while stack:

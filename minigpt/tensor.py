@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from .backend import as_array, current_row, row_of
-from .backpropagation import Step, accumulate, backward_steps
+from .backpropagation import Step, accumulate, backward_steps, nodes_newest_first
 from .display import describe
 from .errors import ArgumentError, BackendError, GraphError, ShapeError
 from .observe import OBSERVERS, observed
@@ -25,7 +25,7 @@ from .tape import Node, Version, no_grad, recording
 
 FLOAT32 = np.dtype(np.float32)
 
-__all__ = ["Op", "Step", "Tensor", "accumulate", "apply", "backward_steps", "no_grad"]
+__all__ = ["Op", "Step", "Tensor", "accumulate", "apply", "backward_steps", "no_grad", "nodes_newest_first"]
 
 
 class Tensor(Operators):

@@ -230,12 +230,12 @@ ENGINE_BUGS = {
     "= for += over two batches": ("minigpt.backpropagation.accumulate", accumulate_overwriting, two_batches_add_up),
     "two leaves share one gradient array": ("minigpt.backpropagation.accumulate", accumulate_sharing, no_aliasing),
     "oldest node first": (
-        "minigpt.backpropagation._nodes_newest_first", lambda root: oldest_first(root),
+        "minigpt.backpropagation.nodes_newest_first", lambda root: oldest_first(root),
         gradient_of(lambda x: (x * x).exp(), X),
     ),
 }  # fmt: skip
 
-newest_first = minigpt.backpropagation._nodes_newest_first
+newest_first = minigpt.backpropagation.nodes_newest_first
 
 
 def oldest_first(root):

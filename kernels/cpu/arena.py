@@ -17,7 +17,14 @@ LINE = 64  # bytes of a cache line, and of the widest vectors
 
 WASTE = 8  # a block may be so many times larger than what is asked for
 
-_ACTIVE = threading.local()
+
+class _Active(threading.local):
+    """The arena that each thread is in."""
+
+    arena: "Arena | None" = None
+
+
+_ACTIVE = _Active()
 
 
 class _Block(np.ndarray):
@@ -43,7 +50,7 @@ class Arena:
         self.held = 0
 
     def __enter__(self):
-        self._before.append(getattr(_ACTIVE, "arena", None))
+        self._before.append(_ACTIVE.arena)
         _ACTIVE.arena = self
         return self
 
@@ -78,6 +85,11 @@ def _aligned(nbytes):
     return memory[start : start + nbytes]
 
 
+def inside_arena():
+    """Whether `empty` hands out memory that was used before."""
+    return _ACTIVE.arena is not None
+
+
 def is_whole_block(x):
     """Whether x came from `empty` inside an arena and is no view of such an array."""
     return isinstance(x.base, _Lease)
@@ -85,7 +97,7 @@ def is_whole_block(x):
 
 def empty(shape, dtype):
     """An array with arbitrary content, from the active arena if there is one."""
-    arena = getattr(_ACTIVE, "arena", None)
+    arena = _ACTIVE.arena
     return np.empty(shape, dtype) if arena is None else arena.take(tuple(shape), np.dtype(dtype))
 
 

@@ -230,13 +230,14 @@ def attention_forward(q, k, v, mask=None, causal=False, scale=1.0, dropout=(0.0,
         y.fill(0)
         lse.fill(0)
         return y, lse
+    heads = _rows(q), _rows(k), _rows(v)
+    if Tq == 1 and dropout[0] == 0:  # a new token, which sees everything before it: causal excludes nothing
+        mask_array = NO_MASK if mask is None else contiguous(np.broadcast_to(mask, (B, H, 1, k.shape[2])))
+        single_query_heads(*heads, q.dtype.type(scale), _rows(y), lse, mask is not None, mask_array)
+        return y, lse
     options = _options(mask, (B, H, Tq, k.shape[2]), dropout, q.dtype)
     with np.errstate(over="ignore"):  # without JIT, NumPy warns of the overflow that dropout's hashing is made of
-        heads = _rows(q), _rows(k), _rows(v)
-        if Tq == 1 and dropout[0] == 0:  # a new token, which sees everything before it: causal excludes nothing
-            single_query_heads(*heads, q.dtype.type(scale), _rows(y), lse, *options[:2])
-        else:
-            _forward_heads(*heads, causal, scale, _rows(y), lse, *options)
+        _forward_heads(*heads, causal, scale, _rows(y), lse, *options)
     return y, lse
 
 

@@ -8,8 +8,8 @@
 
 With NUMBA_DISABLE_JIT=1 all kernels run as the plain Python that stands here, so that a debugger can step into them.
 
-Numba compiles a cached kernel anew when its own file has changed, but not when this one has: after a change here,
-delete kernels/cpu/__pycache__.
+Numba compiles a cached kernel anew when its own file has changed, but not when this one has, nor atomic.py or
+threads.py: after a change there, delete kernels/cpu/__pycache__.
 """
 
 import math
@@ -19,6 +19,7 @@ import numba
 import numpy as np
 from llvmlite import binding, ir
 from numba import types
+from numba.core import cgutils
 from numba.core.imputils import impl_ret_borrowed
 from numba.extending import get_cython_function_address, intrinsic, overload
 
@@ -70,6 +71,36 @@ def largest(row):
     for i in range(row.size):
         m = larger(m, row[i])
     return m
+
+
+# --- memory that is needed soon ------------------------------------------------------------------------------
+
+
+def ask_for(row, i):
+    """Have the memory around row[i] fetched while we go on; i may lie behind the end. Changes no value.
+
+    A core follows one row of memory by itself, but not across the borders of pages, 4 KiB apart.
+    """
+
+
+@intrinsic
+def _prefetch(typingctx, row, i):
+    def generate(context, builder, signature, args):
+        array = context.make_array(row)(context, builder, args[0])
+        address = cgutils.get_item_pointer(context, builder, row, array, [args[1]], wraparound=False)
+        address, number = builder.bitcast(address, cgutils.voidptr_t), ir.IntType(32)
+        function = builder.module.declare_intrinsic(
+            "llvm.prefetch", [address.type], ir.FunctionType(ir.VoidType(), [address.type, number, number, number])
+        )
+        builder.call(function, [address, number(0), number(3), number(1)])  # to read, into all caches, data
+        return context.get_dummy_value()
+
+    return types.void(row, types.intp), generate
+
+
+@overload(ask_for, jit_options={"nogil": True})
+def _ask_for(row, i):
+    return lambda row, i: _prefetch(row, i)
 
 
 # --- rows of views -------------------------------------------------------------------------------------------
@@ -183,8 +214,6 @@ def _address(typingctx, value):
 
     def generate(context, builder, signature, args):
         slot = context.get_value_type(signature.args[0])
-        from numba.core import cgutils
-
         pointer = cgutils.alloca_once(builder, slot)
         builder.store(args[0], pointer)
         return builder.bitcast(pointer, cgutils.voidptr_t)
@@ -197,8 +226,6 @@ def _data(typingctx, array):
     """Address of an array's first element."""
 
     def generate(context, builder, signature, args):
-        from numba.core import cgutils
-
         struct = context.make_array(signature.args[0])(context, builder, args[0])
         return builder.bitcast(struct.data, cgutils.voidptr_t)
 

@@ -121,14 +121,18 @@ def _bias_residual(x, bias, residual, y):  # (N, C)
             y[n, c] = x[n, c] + bias[c] + residual[n, c]
 
 
-def linear_forward(x, weight, bias=None, residual=None):  # x (N, in), weight (in, out), residual (N, out)
-    y = matmul(x, weight)  # (N, out)
+def add_bias_residual(y, bias, residual):  # y (N, out), in place; bias (out,) and residual (N, out) may be None
     if bias is not None and residual is not None:
         _bias_residual(y, contiguous(bias), contiguous(residual), y)
     elif bias is not None:
         _add_bias(y, contiguous(bias))
     elif residual is not None:
         y += residual
+
+
+def linear_forward(x, weight, bias=None, residual=None):  # x (N, in), weight (in, out), residual (N, out)
+    y = matmul(x, weight)  # (N, out)
+    add_bias_residual(y, bias, residual)
     return y
 
 

@@ -263,6 +263,7 @@ def cases(quick: bool = False) -> tuple[Case, ...]:
         attention_single(heads, t, d),
         int8_linear(1, 2 * c, 6 * c if quick else v),
         int8_linear(4, 2 * c, 6 * c if quick else v),
+        int8_linear(16, 2 * c, 6 * c if quick else v),
         *(layernorm(way, n, c) for way in both),
         *(cross_entropy(way, n, small) for way in both),
         *(cross_entropy(way, some, v) for way in both),

@@ -14,7 +14,7 @@ import warnings
 
 from ..errors import MiniGPTError
 
-COMMANDS = ("demo", "train", "finetune", "generate", "chat", "eval", "compare", "data", "bench", "doctor")
+COMMANDS = ("demo", "train", "finetune", "generate", "chat", "eval", "compare", "data", "bench", "step", "doctor")
 
 
 def main(argv: list[str] | None = None) -> int:

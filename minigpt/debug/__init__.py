@@ -9,13 +9,24 @@ from importlib import import_module
 # public name -> the module of this package that defines it
 _HOME = {
     "BackendComparison": "comparison",
+    "BackwardStep": "stepping",
     "Trace": "tracing",
+    "anomaly": "anomalies",
+    "backward_steps": "stepping",
     "compare_backends": "comparison",
+    "graph": "computation_graph",
     "machine_peaks": "roofline",
+    "module_calls": "computation_graph",
+    "plain_recursion": "recursion",
+    "recursion_example": "recursion",
     "trace": "tracing",
+    "unused_parameters": "unused",
 }
 
-__all__ = ["BackendComparison", "Trace", "compare_backends", "machine_peaks", "trace"]
+__all__ = [
+    "BackendComparison", "BackwardStep", "Trace", "anomaly", "backward_steps", "compare_backends", "graph",
+    "machine_peaks", "module_calls", "plain_recursion", "recursion_example", "trace", "unused_parameters",
+]  # fmt: skip
 
 
 def __getattr__(name):

@@ -83,8 +83,8 @@ class AttentionCached(Op):
     def forward(ctx, qkv, n_head, cache, mask=None, causal=False, scale=None):
         row, (B, T, C3) = ctx.row, qkv.shape
         C = C3 // 3
-        thirds = (row.slice_forward(qkv, (..., slice(i * C, (i + 1) * C))) for i in range(3))  # (B, T, C) each
-        q, k, v = (row.permute(row.reshape(x, (B, T, n_head, C // n_head)), (0, 2, 1, 3)) for x in thirds)
+        parts = row.permute(row.reshape(qkv, (B, T, 3, n_head, C // n_head)), (2, 0, 3, 1, 4))  # (3, B, H, T, D)
+        q, k, v = (row.slice_forward(parts, i) for i in range(3))  # (B, H, T, D) each
         k, v = cache.append(k, v)  # (B, H, Tk, D)
         mask = on_row(row, check_mask(mask, (B, n_head, T, k.shape[2])))
         y, _ = row.attention_forward(q, k, v, mask, causal, _scale(scale, C // n_head))  # (B, H, T, D)

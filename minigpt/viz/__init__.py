@@ -10,22 +10,34 @@ from importlib import import_module
 
 # public name -> the module of this package that defines it
 _HOME = {
+    "AblationEffect": "ablation",
     "AttentionGrid": "attention",
+    "AttentionRollout": "rollout",
     "Comparison": "comparison",
+    "ComputationGraph": "graph",
+    "EmbeddingPCA": "pca",
+    "HeadScores": "head_scores",
+    "HeadTraining": "head_training",
     "KernelThreads": "threads",
+    "LayerHistograms": "histograms",
     "LayerStatistics": "layers",
+    "LogitLens": "logit_lens",
     "LossCurve": "loss",
     "LossMask": "loss_mask",
-    "SamplingSteps": "sampling",
+    "PatchingGrid": "patching",
+    "PositionCosine": "cosine",
     "ReliabilityDiagram": "reliability",
+    "SamplingSteps": "sampling",
     "TokenScores": "token_scores",
     "View": "base",
     "visible": "html",
 }
 
 __all__ = [
-    "AttentionGrid", "Comparison", "KernelThreads", "LayerStatistics", "LossCurve", "LossMask", "ReliabilityDiagram",
-    "SamplingSteps", "TokenScores", "View", "visible",
+    "AblationEffect", "AttentionGrid", "AttentionRollout", "Comparison", "ComputationGraph", "EmbeddingPCA",
+    "HeadScores", "HeadTraining", "KernelThreads", "LayerHistograms", "LayerStatistics", "LogitLens", "LossCurve",
+    "LossMask", "PatchingGrid", "PositionCosine", "ReliabilityDiagram", "SamplingSteps", "TokenScores", "View",
+    "visible",
 ]  # fmt: skip
 
 

@@ -22,11 +22,12 @@ class View(ABC):
     """One picture of some arrays. Subclasses keep the arrays as public attributes.
 
     title     str, one line
-    script    name of the JavaScript file that makes the HTML live, None for a picture only
+    script    name of the JavaScript file that makes the HTML live, or several, the last with `draw`; None for a
+              picture only
     """
 
     title: str
-    script: str | None = None
+    script: str | tuple[str, ...] | None = None
 
     @abstractmethod
     def fig(self):

@@ -26,18 +26,19 @@ class LossCurve(View):
                  be missing. Steps rise strictly. A loss that is not finite (the run diverged) leaves a gap.
     title        str, or None for a default
     unit         str, the unit of all losses, such as "nats/token"
+    axis         str, what the steps are: runs with batches of unequal size compare by "tokens" seen, given as steps
     references   dict name -> float in the same unit, drawn as labelled horizontal lines (n-gram baselines)
 
     Attributes, all plain: `runs` with every list as an array (steps and losses float64) and the moving
     average as runs[name]["train"]["smooth"]; `window` int, how many records it averages (1: too few to
-    smooth); `references`; `limits` (low, high) of the loss axis; `unit`, `title` str.
+    smooth); `references`; `limits` (low, high) of the loss axis; `unit`, `axis`, `title` str.
 
     Raises ArgumentError or ShapeError naming the run and what it lacks.
     """
 
-    script = "loss.js"
+    script = ("chart.js", "loss.js")
 
-    def __init__(self, runs, title=None, unit="nats/char", references=None):
+    def __init__(self, runs, title=None, unit="nats/char", references=None, axis="step"):
         if not isinstance(runs, dict) or not runs:
             raise ArgumentError(
                 'runs needs a dict such as {"my run": {"train": {"steps": [...], "losses": [...]}}}; '
@@ -46,7 +47,9 @@ class LossCurve(View):
         self.runs = {str(name): _checked_run(str(name), run) for name, run in runs.items()}
         self.references = _checked_references(references)
         self.unit = html.one_line(unit)
-        self.title = html.one_line(title) if title is not None else "Loss by training step"
+        self.axis = html.one_line(axis)
+        default = "Loss by training step" if self.axis == "step" else f"Loss by {self.axis}"
+        self.title = html.one_line(title) if title is not None else default
         trained = [run["train"] for run in self.runs.values() if "train" in run]
         longest = max((len(train["losses"]) for train in trained), default=0)
         self.window = 2 * round(SMOOTHED_SHARE * longest / 2) + 1  # odd, to have a middle
@@ -87,7 +90,7 @@ class LossCurve(View):
 
     def alt(self):
         ends = "; ".join(f"{html.one_line(name)}: {self.final(name)}" for name in self.runs)
-        text = f"{self.title}. Loss in {self.unit} against step. Last values: {ends}."
+        text = f"{self.title}. Loss in {self.unit} against {self.axis}. Last values: {ends}."
         if self.references:
             lines = ", ".join(f"{html.one_line(name)} {value:.3f}" for name, value in self.references.items())
             text += f" Reference lines: {lines}."
@@ -110,6 +113,7 @@ class LossCurve(View):
         return {
             "title": self.title,
             "unit": self.unit,
+            "axis": self.axis,
             "smoothing": self.smoothing(),
             "raw": self.window > 1,
             "limits": [round(value, 6) for value in self.limits],

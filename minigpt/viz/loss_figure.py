@@ -42,7 +42,7 @@ def draw(view):
         ax.grid(axis="y", color="#e6e6ea", linewidth=0.8)
         ax.set_axisbelow(True)
         ax.tick_params(labelsize=8.5, colors=SOFT)
-        ax.set_xlabel("step", fontsize=9.5, color=INK)
+        ax.set_xlabel(figure.drawable(html.clip(view.axis, 40)), fontsize=9.5, color=INK, **_VERBATIM)
         unit = figure.drawable(html.clip(view.unit, 40))
         ax.set_ylabel(f"loss, {unit}", fontsize=9.5, color=INK, **_VERBATIM)
         title = figure.drawable(html.clip(view.title, 80))

@@ -1,29 +1,22 @@
 // Share of right predictions against confidence, with the numbers of predictions below;
 // a cursor that moves from bin to bin and reads out every model.
 function draw(d) {
-  const tint = (colour) => `color-mix(in srgb, ${colour} 70%, var(--ink))`;
   const W = 560, left = 62, top = 10, side = 440, gap = 26, bars = 90, bottom = 44, HEIGHT = top + side + gap + bars + bottom;
   const x = (p) => left + side * p, y = (p) => top + side * (1 - p), floor = top + side + gap + bars;
   const most = Math.max(...d.models.flatMap((m) => m.count));
-  const label = (tx, ty, anchor, text, style = "") =>
-    el("svg:text", {x: tx, y: ty, "text-anchor": anchor, "dominant-baseline": "central", style: `font-size:12.5px;${style}`}, text);
-  const line = (x1, y1, x2, y2, style) => el("svg:path", {d: `M${x1} ${y1}L${x2} ${y2}`, style: `fill:none;${style}`});
-  const turned = (ty, text) => el("svg:text", {transform: `translate(13,${ty}) rotate(-90)`, "text-anchor": "middle", style: "font-size:12.5px"}, text);
 
   const plot = el("svg:svg", {viewBox: `0 0 ${W} ${HEIGHT}`, width: "100%", style: `max-width:${W}px;min-width:420px`, tabindex: 0, role: "application",
     "aria-label": `${d.title}: arrow keys move the cursor over the bins`});
   for (let k = 0; k <= 5; k++) {
     const p = k / 5;
-    plot.append(line(left, y(p), left + side, y(p), "stroke:var(--line)"), label(left - 8, y(p), "end", p.toFixed(1)),
-      line(x(p), top, x(p), top + side, "stroke:var(--line)"), line(x(p), floor, x(p), floor + 4, "stroke:var(--soft)"), label(x(p), floor + 14, "middle", p.toFixed(1)));
+    plot.append(line(left, y(p), left + side, y(p), "stroke:var(--line)"), letters(left - 8, y(p), "end", p.toFixed(1)),
+      line(x(p), top, x(p), top + side, "stroke:var(--line)"), line(x(p), floor, x(p), floor + 4, "stroke:var(--soft)"), letters(x(p), floor + 14, "middle", p.toFixed(1)));
   }
-  plot.append(line(left, floor, left + side, floor, "stroke:var(--soft)"), label(left - 8, floor - bars, "end", most.toLocaleString("en")), label(left - 8, floor, "end", "0"),
-    turned(top + side / 2, "share of right predictions"), turned(floor - bars / 2, "predictions"),
-    label(left + side / 2, HEIGHT - 8, "middle", "confidence: probability of the likeliest token"),
+  plot.append(line(left, floor, left + side, floor, "stroke:var(--soft)"), letters(left - 8, floor - bars, "end", most.toLocaleString("en")), letters(left - 8, floor, "end", "0"),
+    upwards(top + side / 2, "share of right predictions"), upwards(floor - bars / 2, "predictions"),
+    letters(left + side / 2, HEIGHT - 8, "middle", "confidence: probability of the likeliest token"),
     line(x(0), y(0), x(1), y(1), "stroke:var(--soft);stroke-dasharray:6 4"));
 
-  // circle, square, triangle, diamond: models differ by more than colour
-  const shapes = ["M-4 0a4 4 0 1 0 8 0a4 4 0 1 0 -8 0Z", "M-3.6 -3.6H3.6V3.6H-3.6Z", "M0 -4.6L4.4 3.6H-4.4Z", "M0 -5L5 0L0 5L-5 0Z"];
   d.models.forEach((m, k) => {
     m.confidence.forEach((c, b) => plot.append(
       line(x(c), y(m.low[b]), x(c), y(m.high[b]), `stroke:${m.colour};opacity:.6`),

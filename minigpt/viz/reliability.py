@@ -30,7 +30,7 @@ class ReliabilityDiagram(View):
     Raises ArgumentError or ShapeError naming the model and what it lacks.
     """
 
-    script = "reliability.js"
+    script = ("chart.js", "reliability.js")
 
     def __init__(self, models, title=None, note=""):
         if not isinstance(models, dict) or not models:

@@ -94,7 +94,7 @@ def test_launch_files_start_what_exists():
         assert configuration["justMyCode"] is False  # a breakpoint in the library is the purpose
         for word in configuration.get("args", ()):
             assert not word.startswith("tests/") or (ROOT / word).is_dir()
-        if configuration.get("module") == "minigpt":
+        if configuration.get("module") == "minigpt":  # ${file} is any word
             build_parser().parse_args(configuration["args"])
     names = [configuration["name"] for configuration in launch["configurations"]]
     assert [name for name in re.findall(r"\*(Debug [^*]+)\*", document.replace("\n", " ")) if name not in names] == []

@@ -202,7 +202,8 @@ def attention_single_inputs(rng, dtype):
 
 
 def int8_linear_inputs(rng, dtype):
-    for n, k, m in [(1, 1, 1), (1, 64, 33), (3, 65, 5), (4, 768, 7), (0, 3, 2), (2, 0, 3)]:
+    for n, k, m in [(1, 1, 1), (1, 64, 33), (3, 65, 5), (4, 768, 7), (0, 3, 2), (2, 0, 3), (8, 1025, 2), (11, 9, 5),
+                    (9, 513, 1), (8, 0, 2)]:  # fmt: skip
         yield floats(rng, dtype, n, k), rng.integers(-127, 128, (m, k)).astype(np.int8), rng.random(m, np.float32)
     yield (
         np.ones((2, 4000), dtype),

@@ -100,3 +100,14 @@ def test_memory_does_not_grow_with_every_new_length():
             if length == 64:
                 longest = trainer.workers.held_bytes()
     assert trainer.workers.held_bytes() <= 2 * longest
+
+
+def test_zeros_are_zero_in_fresh_memory_and_in_used():
+    row = load("cpu")
+    assert not row.zeros(SHAPE, np.float32).any()
+    assert row.zeros(3, np.int64).tolist() == [0, 0, 0]
+    with row.arena():
+        used = row.zeros(SHAPE, np.float32)
+        used.fill(7)
+        del used
+        assert not row.zeros(SHAPE, np.float32).any()
