@@ -10,7 +10,8 @@ import pytest
 import minigpt as mg
 
 ROOT = Path(mg.__file__).parents[1]
-SUBMODULES = ["functional", "nn", "optim", "models", "tokenizers", "data", "training", "inspect", "generation", "viz"]
+SUBMODULES = ["functional", "nn", "optim", "models", "tokenizers", "data", "training", "inspect", "debug", "generation",
+              "viz"]  # fmt: skip
 
 
 def run_python(program):

@@ -8,10 +8,12 @@ from importlib import import_module
 
 # public name -> the module of this package that defines it
 _HOME = {
+    "BackendComparison": "comparison",
     "BackwardStep": "stepping",
     "Trace": "tracing",
     "anomaly": "anomalies",
     "backward_steps": "stepping",
+    "compare_backends": "comparison",
     "graph": "computation_graph",
     "machine_peaks": "roofline",
     "module_calls": "computation_graph",
@@ -22,8 +24,8 @@ _HOME = {
 }
 
 __all__ = [
-    "BackwardStep", "Trace", "anomaly", "backward_steps", "graph", "machine_peaks", "module_calls", "plain_recursion",
-    "recursion_example", "trace", "unused_parameters",
+    "BackendComparison", "BackwardStep", "Trace", "anomaly", "backward_steps", "compare_backends", "graph",
+    "machine_peaks", "module_calls", "plain_recursion", "recursion_example", "trace", "unused_parameters",
 ]  # fmt: skip
 
 

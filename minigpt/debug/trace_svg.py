@@ -101,7 +101,7 @@ def boxes(rows: list[TracedOp], narrowest: float) -> list[Box]:
         close(shared)
         open_.extend((key, now, 0) for key in keys[shared:])
         end, seconds = i + 1, rows[i].seconds
-        while end < len(rows) and seconds < narrowest and _modules(rows[end]) == keys:
+        while seconds < narrowest and end < len(rows) and rows[end].seconds < narrowest and _modules(rows[end]) == keys:
             seconds += rows[end].seconds
             end += 1
         found.append(_of_ops(rows[i:end], now, seconds, len(keys)))

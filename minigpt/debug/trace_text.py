@@ -21,7 +21,7 @@ def table(trace, most: int | None = None) -> Text:
     rows, left_out = _selected(trace.rows, most)
     columns = ("#", "", "module", "op", "in", "out", "ms", "MB", "MFLOP", "line")
     body = [_cells(traced) for traced in rows]
-    lines = _aligned(columns, body, right={0, 6, 7, 8})
+    lines = aligned(columns, body, right={0, 6, 7, 8})
     if left_out:
         lines.insert(1 + (len(rows) + 1) // 2, f"… {left_out:,} more …")
     if trace.dropped:
@@ -44,11 +44,12 @@ def totals(trace) -> Text:
             si(total.flops / seconds), si(total.bytes / seconds),
             f"{total.share(peak):.0%}" if peak and total.bytes else "-",
         ))  # fmt: skip
-    lines = _aligned(columns, body, right=set(range(2, len(columns)))) if body else ["no op ran in the block"]
+    lines = aligned(columns, body, right=set(range(2, len(columns)))) if body else ["no op ran in the block"]
     count = sum(total.calls for total in trace.ledger())
+    together = f" on {trace.threads} threads together" if trace.threads > 1 else ""
     lines += [
         "",
-        f"{count:,} ops, {trace.seconds * 1e3:.1f} ms in them of {trace.elapsed * 1e3:.1f} ms in the block; "
+        f"{count:,} ops, {trace.seconds * 1e3:.1f} ms in them{together}, of {trace.elapsed * 1e3:.1f} ms in the block; "
         f"{si(trace.flops)}FLOP ({_by_way(trace)})",
         f"peak activation memory {si(trace.peak_bytes)}B (results of ops and what they saved for backward)",
     ]
@@ -150,7 +151,8 @@ def _selected(rows: list, most: int | None) -> tuple[list, int]:
     return rows[:first] + rows[len(rows) - most + first :], len(rows) - most
 
 
-def _aligned(columns, body, right) -> list[str]:
+def aligned(columns, body, right) -> list[str]:
+    """Lines of a table whose columns are as wide as they must be; `right`: columns that end at the right."""
     width = [max([len(columns[i]), *(len(row[i]) for row in body)]) for i in range(len(columns))]
     return [
         "  ".join(f"{c:>{w}}" if i in right else f"{c:<{w}}" for i, (c, w) in enumerate(zip(row, width, strict=True)))

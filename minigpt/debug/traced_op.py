@@ -16,7 +16,8 @@ class TracedOp:
 
     module      path of the module that ran it, as `h.0.attn.c_attn`; `(GPT)` for the outermost one, "" outside of all
     seconds     of the op itself, on a card until it has finished
-    bytes       of the arrays that it read and wrote, 0 for a view; backward: gradients, and what forward saved
+    bytes       of the arrays that it read and wrote, 0 for a view; backward: gradients, and what forward saved; 0 where
+                it only hands on what came, as Add does
     flops       by the rule of flops.py; None for an op that the table there does not know
     parameters  names of the inputs that are parameters
     name        what the module calls the result, as "q" or "hidden"; mostly ""

@@ -25,6 +25,7 @@ from typing import Any, NamedTuple
 
 from ..backend import current_row, row_of
 from ..errors import ArgumentError
+from ..nn import Module
 from ..observe import observing
 from ..ops import Label
 from ..ops.embedding import RowGradient
@@ -69,10 +70,10 @@ class Trace:
     elapsed  seconds from the beginning of the block to its end
     """
 
-    def __init__(self, limit: int = LIMIT, parts: bool = False):
+    def __init__(self, limit: int = LIMIT, parts: bool = False, model: Module | None = None):
         if limit < 0:
             raise ArgumentError(f"trace: limit is a number of rows from 0 up, got {limit}")
-        self.limit, self.wants_parts = limit, parts
+        self.limit, self.wants_parts, self.model = limit, parts, model
         self.rows: list[TracedOp] = []
         self.dropped = 0
         self.elapsed = 0.0
@@ -92,8 +93,7 @@ class Trace:
             with self._lock:
                 self._calls += 1
                 thread.call = self._calls
-            thread.paths = {id(inner): path for path, inner in module.named_modules()}
-            thread.parameters = {id(p): name for name, p in module.named_parameters()}
+            self._take_names(thread, module)
         path = thread.paths.get(id(module))
         if path is None:  # a module that is no attribute of the outermost one: made while it runs
             path = f"{thread.stack[-1]}.({type(module).__name__})"
@@ -104,6 +104,13 @@ class Trace:
             thread.stack.pop()
             if outermost:
                 thread.call, thread.paths, thread.parameters = 0, {}, {}
+
+    def _take_names(self, thread, outermost):
+        """Names of modules and parameters in the outermost module that is running; those in `model` go before."""
+        for tree in (outermost, self.model):
+            if tree is not None:
+                thread.paths |= {id(inner): path for path, inner in tree.named_modules()}
+                thread.parameters |= {id(p): name for name, p in tree.named_parameters()}
 
     def around_op(self, op, inputs, settings, proceed):
         if op is Label:  # a name for the result of the op before, nothing is computed
@@ -130,12 +137,12 @@ class Trace:
         wait_for(row)
         seconds = time.perf_counter() - start
         given, made = [g for g in grads_out if g is not None], [g for g in grads_in if g is not None]
-        moved = [*given, *saved, *made]
-        if node.op.view and all(any(_same_memory(node.ctx.row, g, out) for out in given) for g in made):
-            moved = []
+        # What is handed on as it came costs nothing, nor does a RowGradient: it is added up later, outside of the op.
+        fresh = [g for g in made if not isinstance(g, RowGradient) and not _shared(node.ctx.row, g, given)]
+        moved = [*given, *saved, *fresh] if fresh else []
         traced = TracedOp(
             0, BACKWARD, node.op.__name__, origin.module, _shapes(given), _shapes(made), seconds,
-            sum(map(_bytes, moved)), origin.flops, origin.line, row, origin.parameters, call=origin.call,
+            sum(a.nbytes for a in moved), origin.flops, origin.line, row, origin.parameters, call=origin.call,
         )  # fmt: skip
         self._keep(traced)
         return grads_in
@@ -152,8 +159,8 @@ class Trace:
         node = results[0]._node if results else None
         saved = [a for a in node.ctx.saved if a is not None] if node is not None else []
         self.memory.add([*made, *saved], besides=given)
-        view = op.view and made and given and _same_memory(row, made[0], given[0])
-        moved = 0 if view or error else sum(map(_bytes, made)) + _bytes_read(op, given, made)
+        view = op.view and made and _shared(row, made[0], given[:1])
+        moved = 0 if view or error else sum(a.nbytes for a in made) + _bytes_read(op, given, made)
         work = Work(
             tuple([None if t is None else t.shape for t in inputs]), _shapes(made), settings or {},
             node.ctx.needs if node is not None else (),
@@ -200,6 +207,11 @@ class Trace:
     def seconds(self) -> float:
         """In ops, forward and backward; what is left of `elapsed` passed between them, or was spent on watching."""
         return sum(total.seconds for total in self._ledger.values())
+
+    @property
+    def threads(self) -> int:
+        """That were seen."""
+        return len(self._threads)
 
     @property
     def flops(self) -> int:
@@ -253,19 +265,21 @@ class Trace:
 
 
 @contextmanager
-def trace(limit: int = LIMIT, parts: bool = False) -> Iterator[Trace]:
+def trace(limit: int = LIMIT, parts: bool = False, model: Module | None = None) -> Iterator[Trace]:
     """Write down every op that runs inside the block, and the backward of each; yields a Trace.
 
     limit:  rows that are kept, each about 1 KB; a longer loop goes on being counted in the totals
     parts:  run fused ops as separate ones, so that attention weights and scores have lines of their own; another
             computation than without, and slower
+    model:  whose names to use; None: those inside the outermost module that is called. Needed where a method other
+            than the call itself, as model.loss_sum, runs modules of its own accord
     Traces may lie inside each other; each sees all of what runs in its block. A block that ends with an exception
     leaves the rows up to the op that raised, which is the last one. Seen are this thread and those that take its
     context over (contextvars.copy_context), as the trainer's workers do. Watching takes about 0.1 ms an op, which lies
     between the ops' times, not in them; ops on a card are waited for one by one.
     Raises: ArgumentError for a negative limit
     """
-    seen = Trace(limit, parts)
+    seen = Trace(limit, parts, model)
     start = time.perf_counter()
     with observing(seen):
         try:
@@ -278,12 +292,6 @@ def _shapes(arrays) -> tuple[tuple[int, ...], ...]:
     return tuple([tuple(a.shape) for a in arrays])
 
 
-def _bytes(array) -> int:
-    if isinstance(array, RowGradient):
-        return array.dy.nbytes + array.ids.nbytes
-    return int(array.nbytes)
-
-
 def _bytes_read(op, given, made) -> int:
     """Of a table only the rows that are looked up; of all else everything."""
     if op.__name__ in ("Embedding", "Gather") and made:
@@ -291,5 +299,6 @@ def _bytes_read(op, given, made) -> int:
     return sum(a.nbytes for a in given)
 
 
-def _same_memory(row, a, b) -> bool:
-    return not isinstance(a, RowGradient) and a.size > 0 and row.shares_memory(a, b)
+def _shared(row, array, others) -> bool:
+    """Whether the array lies in the memory of one of the others."""
+    return array.size > 0 and any(row.shares_memory(array, other) for other in others)

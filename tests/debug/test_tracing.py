@@ -16,10 +16,11 @@ from minigpt import functional as F
 from minigpt import nn
 from minigpt.data import TokenData
 from minigpt.debug import roofline
+from minigpt.debug.trace_svg import boxes as boxes_of
 from minigpt.debug.trace_text import si
 from minigpt.debug.traced_op import TracedOp
 from minigpt.debug.tracing import LIMIT
-from minigpt.models import GPT, GPTConfig
+from minigpt.models import GPT, GPTConfig, RecurrentConfig, RecurrentLM
 from minigpt.observe import OBSERVERS
 from minigpt.training import TrainConfig, Trainer
 
@@ -61,6 +62,10 @@ def test_a_gpt_forward_and_backward():
     back = next(row for row in backward if row.module == "h.0.attn.c_attn")
     assert (back.inputs, back.outputs) == (((2, 8, 36),), ((2, 8, 12), (12, 36), (36,)))
     assert back.bytes == 4 * (16 * 36 + 16 * 12 + 12 * 36 + 36 + 16 * 12 + 12 * 36)  # gradients, and saved x and weight
+    residual = next(row for row in backward if row.module == "h.0.attn.c_proj")
+    assert residual.outputs[-1] == (2, 8, 12)  # handed on as it came: not among the bytes
+    assert residual.bytes == 4 * (16 * 12 + 16 * 12 + 12 * 12 + 12 + 16 * 12 + 12 * 12)
+    assert [row.bytes for row in backward[-3:]] == [4 * (16 * 12 + 8 * 12), 0, 0]  # Add: one input was broadcast
     assert {(row.line.file, row.line.number) for row in t.rows} == {(__file__, here)}
     assert forward[0].line.code == "_, loss = model(IDS, IDS)"
     assert all(row.seconds > 0 and row.row == "numpy" and row.call == 1 for row in t.rows)
@@ -119,6 +124,19 @@ def test_modules_outside_of_the_tree_and_ops_outside_of_modules():
         nn.LayerNorm(3)(y)
     assert names(t.rows) == [("", "Mul"), ("(Maker).(Linear)", "Linear"), ("(LayerNorm)", "LayerNorm")]
     assert [row.call for row in t.rows] == [0, 1, 2]
+
+
+def test_names_of_a_model_whose_modules_are_called_one_by_one():
+    model = RecurrentLM(RecurrentConfig(11, n_layer=1, n_embd=4), seed=0)
+    found = []
+    for named in (None, model):
+        with mg.trace(model=named) as t:
+            model.loss_sum(IDS, IDS)
+        found.append([row for row in t.rows if row.op in ("Embedding", "LSTM")])
+    assert [row.module for row in found[0]] == ["(Embedding)", "(LSTM)"]
+    paths = {id(module): name for name, module in model.named_modules()}
+    assert [row.module for row in found[1]] == [paths[id(model.wte)], paths[id(model.rnn)]]
+    assert found[1][0].parameters == ("wte.weight",)
 
 
 def test_backward_of_what_was_computed_before_the_block():
@@ -212,6 +230,7 @@ def test_threads_that_take_the_context_over_are_seen():
     assert names(first) == names(second)
     assert len(t.rows) == 2 * len(first)
     assert "thread 1" in t.svg()
+    assert "on 2 threads together" in t.totals()
 
 
 def test_the_trainers_workers_are_seen():
@@ -293,6 +312,19 @@ def test_the_picture_is_svg_with_modules_inside_each_other(tmp_path):
     assert boxes["h.0.attn.c_attn"][0][1:] == (106.0, pytest.approx(unit, abs=0.1))
     assert t.svg(tmp_path / "t.svg").read_text(encoding="utf-8").strip() == t.svg()
     assert t.svg()._repr_svg_() == t.svg()
+
+
+def test_only_narrow_neighbours_are_drawn_together():
+    x = mg.Tensor(np.ones(2, np.float32))
+    with mg.trace() as t:
+        for _ in range(5):
+            x = x * 1.0
+    for row, seconds in zip(t.rows, (1.0, 1e-6, 1e-6, 1.0, 1e-6), strict=True):
+        row.seconds = seconds
+    labels = [(box.label, box.start) for box in boxes_of(t.rows, 0.01) if box.depth == 1]
+    assert labels == [("Mul", 0.0), ("Mul", pytest.approx(1.0, abs=1e-4))]
+    labels = [box.label for box in boxes_of(t.rows, 3e-6) if box.depth == 1]
+    assert labels == ["Mul", "2 ops", "Mul", "Mul"]
 
 
 def test_a_picture_of_thousands_of_ops_stays_small():

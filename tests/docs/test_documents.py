@@ -1,7 +1,12 @@
 """What the documents say is run as written: code blocks, their printed output, commands, links, and files named."""
 
 import io
+import json
+import os
 import re
+import shlex
+import subprocess
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -43,6 +48,61 @@ def test_chat_runs_as_written():
     assert printed_by(code) == output
 
 
+def test_debugging_runs_as_written():
+    """All blocks of the page in one program; the text after a block is what that block prints."""
+    text = (ROOT / "docs/debugging.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```(python|text)\n(.*?)```", text, re.DOTALL)
+    assert len(blocks) >= 12
+    program, printed = {"__name__": "document"}, ""
+    for language, block in blocks:
+        if language == "text":
+            assert printed == block
+            printed = ""
+        else:
+            with redirect_stdout(io.StringIO()) as output:
+                exec(compile(block, "document", "exec"), program)  # noqa: S102
+            printed += output.getvalue()
+    assert printed == ""
+
+
+def test_commands_of_debugging_run(tmp_path):
+    """Each with the first block of the page as wrong_gradient.py beside it; variables in front are set."""
+    (tmp_path / "wrong_gradient.py").write_text(code_blocks("docs/debugging.md", "python")[0], encoding="utf-8")
+    results = {}
+    for command in "".join(code_blocks("docs/debugging.md", "bash")).splitlines():
+        words = shlex.split(command)
+        variables = dict(words.pop(0).split("=") for _ in list(words) if "=" in words[0])
+        assert words[0] == "python"
+        done = subprocess.run(
+            [sys.executable, *words[1:]], cwd=tmp_path, capture_output=True, text=True, timeout=120,
+            env={**os.environ, "PYTHONPATH": str(ROOT), **variables},
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout + done.stderr
+        results[command] = done.stdout
+    assert len(results) == 5
+    (pdb,) = (out for command, out in results.items() if "-m pdb" in command)
+    assert "((64, 8), (True, True))" in pdb  # it stopped in backward
+    assert sum("0.26894" in out or "0.2689" in out for out in results.values()) == 2  # softmax of 1, 2 on two rows
+
+
+def test_launch_files_start_what_exists():
+    """.vscode/launch.json: JSON with comments. Its files, modules, commands and kernels are there."""
+    text = (ROOT / ".vscode/launch.json").read_text(encoding="utf-8")
+    launch = json.loads(re.sub(r"^\s*//.*$", "", text, flags=re.MULTILINE))
+    document = (ROOT / "docs/debugging.md").read_text(encoding="utf-8")
+    for configuration in launch["configurations"]:
+        assert configuration["justMyCode"] is False  # a breakpoint in the library is the purpose
+        for word in configuration.get("args", ()):
+            assert not word.startswith("tests/") or (ROOT / word).is_dir()
+        if configuration.get("module") == "minigpt":  # ${file} is any word
+            build_parser().parse_args(configuration["args"])
+    names = [configuration["name"] for configuration in launch["configurations"]]
+    assert [name for name in re.findall(r"\*(Debug [^*]+)\*", document.replace("\n", " ")) if name not in names] == []
+    options = launch["inputs"][0]["options"]
+    tests = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests/kernels/cpu").glob("*.py"))
+    assert [name for name in options if name not in tests] == []
+
+
 def test_writing_an_op_is_short():
     (code,) = code_blocks("docs/writing-an-op.md", "python")
     the_op = code[code.index("class Softsign") : code.index("\n\n\nx = ")]
@@ -74,7 +134,9 @@ def test_commands_of_the_readme_exist(name):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
-@pytest.mark.parametrize("name", [*READMES, "docs/writing-an-op.md", "docs/chat.md", "CHANGELOG.md"])
+@pytest.mark.parametrize(
+    "name", [*READMES, "docs/writing-an-op.md", "docs/chat.md", "docs/debugging.md", "CHANGELOG.md"]
+)
 def test_links_and_files_exist(name):
     document = ROOT / name
     text = document.read_text(encoding="utf-8")
