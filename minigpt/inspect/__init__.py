@@ -2,7 +2,11 @@
 
 from .capture import capture
 from .explain import Explanation, explain
+from .head_scores import HeadScores, head_scores, repeated_tokens, scores_of
 from .initialisation import initialisation_study
 from .rollout import attention_rollout
 
-__all__ = ["Explanation", "attention_rollout", "capture", "explain", "initialisation_study"]
+__all__ = [
+    "Explanation", "HeadScores", "attention_rollout", "capture", "explain", "head_scores", "initialisation_study",
+    "repeated_tokens", "scores_of",
+]  # fmt: skip
