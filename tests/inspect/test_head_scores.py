@@ -108,7 +108,7 @@ def test_wrong_use_says_what_to_do():
     with pytest.raises(ShapeError, match="layers, heads, T, T"):
         scores_of(np.ones((2, 3, 4, 5)), np.arange(4))
     with pytest.raises(ArgumentError, match="scores_of"):
-        head_scores(RecurrentLM(RecurrentConfig(V, 4)))
+        head_scores(RecurrentLM(RecurrentConfig(V, 1, 4)))
     two_sided = EncoderDecoder(EncoderDecoderConfig(V, 8, 1, 2, 4, start_id=0, end_id=1))
     with pytest.raises(ArgumentError, match="scores_of"):
         head_scores(two_sided)
