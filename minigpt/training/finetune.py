@@ -45,17 +45,19 @@ ASCII = "\n" + "".join(map(chr, range(32, 127)))  # what people may type, also w
 class FinetuneSettings:
     """What is tuned, on what, and which parameters learn. Raises ConfigError, naming the setting."""
 
-    task: str | None = setting(None, f"one of {', '.join(TASKS)}")
-    mix: str | None = setting(None, "several tasks at once, with commas between them")
-    data: str | None = setting(None, "a .tsv or .jsonl file of your own, in place of a task")
-    base: str = setting(SCRATCH, "folder of a trained model, or 'scratch' for a small fresh one")
+    task: str | None = setting(None, "a task of the project", "NAME")
+    mix: str | None = setting(None, "several tasks at once, with commas between them", "NAME,NAME")
+    data: str | None = setting(None, "a .tsv or .jsonl file of your own, in place of a task", "FILE")
+    base: str = setting(SCRATCH, "folder of a trained model, or 'scratch' for a small fresh one", "FOLDER")
     examples: int = setting(20_000, "training examples of each task, made before training")
     val_examples: int = setting(400, "validation examples of each task")
-    method: str = setting("full", f"what learns: {', '.join(METHODS)}")
-    last_k: int = setting(2, "with last-k: how many of the last layers learn")
-    rank: int = setting(8, "with lora: rank of the corrections")
-    alpha: float | None = setting(None, "with lora: they count alpha / rank; None: twice the rank")
-    targets: str = setting(",".join(TARGETS), "with lora: names of the matrices, with commas between them")
+    method: str = setting("full", f"which parameters learn: {', '.join(METHODS)}")
+    last_k: int = setting(2, "with last-k: how many of the last blocks learn", "K")
+    rank: int = setting(8, "with lora: rank of the corrections, which is how much they can change", "R")
+    alpha: float | None = setting(None, "with lora: corrections count alpha / rank; None: twice the rank")
+    targets: str = setting(
+        ",".join(TARGETS), "with lora: names of the layers that are corrected, with commas between them", "NAMES"
+    )
     class_weights: bool = setting(False, "with head: rare classes count more, each class as much as the others")
     n_layer: int = setting(3, "blocks of a fresh model")
     n_head: int = setting(4, "attention heads of a fresh model")
@@ -172,10 +174,15 @@ def fresh_model(settings: FinetuneSettings, tok, longest: int, seed: int) -> GPT
 def labelled_records(settings: FinetuneSettings, split: str, n: int, seed: int) -> list:
     """Texts with labels, or words with tags, of the one task. Raises ConfigError if it has none."""
     (name, task), *_ = settings.tasks().items()
+    return class_records(name, task, split, n, part_rng(seed, split))
+
+
+def class_records(name: str, task, split: str, n: int, rng) -> list:
+    """n texts with labels, or words with tags, of a task. Raises ConfigError if it has no classes."""
     for method in ("labelled", "tagged"):
         if hasattr(task, method):
-            records = list(getattr(task, method)(split, n, part_rng(seed, split)))
-            if records or split != "train":
+            records = list(getattr(task, method)(split, n, rng))
+            if records or split != "train":  # a small file may lack the other parts
                 return records
     raise ConfigError(f"method head needs a task with classes, such as sentiment or tagging; {name} has none")
 
