@@ -53,6 +53,7 @@ EXAMPLE = (
 )
 FILE = "finetune.json"
 RECIPE = {"steps": 1500, "batch_size": 64, "lr": 2e-3, "eval_interval": 250, "out": "runs/finetune"}
+TURNS = 3  # a chat goes on after the first answer
 LORA_LR = 5e-3  # corrections start at zero and have few directions to go: they want larger steps than all parameters
 TEXTS = {  # where the words of `minigpt train` would mislead
     "batch_size": "examples per step and accumulation round",
@@ -64,6 +65,11 @@ TEXTS = {  # where the words of `minigpt train` would mislead
 def add_arguments(parser):
     what = parser.add_argument_group("what to learn (one of --task, --mix, --data)")
     add_dataclass_flags(what, FinetuneSettings, only=("task", "mix", "data", "examples", "val_examples"))
+    what.add_argument(
+        "--turns", type=int, metavar="N",
+        help="questions in a row, at most, in the conversations it learns from; fewer where the context is short. With "
+        f"1 it fails at the second question of a chat (default: {TURNS})",
+    )  # fmt: skip
     what.add_argument(
         "--test-examples", type=positive, default=300, metavar="N",
         help="unseen questions of each task, asked before and after (default: 300)",
@@ -131,7 +137,8 @@ def run(args) -> int:
     after = accuracies(trainer, settings, args.test_examples)
     print(report(before, after))
     print(memory_line(trainer.memory()))
-    how = f"eval --task {shlex.quote(settings.data or settings.task_names[0])}" if settings.method == "head" else "chat"
+    asked = f"eval --task {shlex.quote(settings.data or settings.task_names[0])}"
+    how = asked if settings.method == "head" else "chat --temperature 0"
     print(f"the checkpoint is in {out}; try\n  python -m minigpt {how} --model {shlex.quote(out)}")
     return 0
 
@@ -148,7 +155,7 @@ def chosen(args) -> tuple[FinetuneSettings, TrainConfig]:
     flags = given_flags(args, FinetuneSettings)
     if any(name in flags for name in ("task", "mix", "data")):  # one of them replaces whichever the file has
         table = {name: value for name, value in table.items() if name not in ("task", "mix", "data")}
-    settings = FinetuneSettings.from_dict({**table, **flags})
+    settings = FinetuneSettings.from_dict({"turns": TURNS, **table, **flags})
     own = {"lr": LORA_LR} if settings.method == "lora" else {}
     values = {**RECIPE, **own, **toml_table(file, "train", args.config), **given_flags(args, TrainConfig)}
     config = TrainConfig.from_dict(values)
@@ -163,4 +170,7 @@ def describe(settings: FinetuneSettings, model, data) -> str:
 
     learning, total = parameter_share(model)
     what = f"{learning:,} of {total:,} parameters learn ({learning / total:.1%}, {settings.method})"
-    return f"{', '.join(settings.task_names)}: {len(data.train):,} examples; from {settings.base}: {what}"
+    rows = f"{len(data.train):,} examples"
+    if settings.turns > 1 and settings.method != "head":
+        rows = f"{len(data.train):,} conversations of up to {settings.turns} questions"
+    return f"{', '.join(settings.task_names)}: {rows}; from {settings.base}: {what}"

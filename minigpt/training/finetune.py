@@ -27,6 +27,7 @@ from ..data.classes import class_data
 from ..data.file_task import FileTask
 from ..data.splits import SPLITS
 from ..data.tasks import TASKS
+from ..data.turns import join_turns
 from ..errors import ConfigError
 from ..models import GPT, GPTClassifier, GPTConfig
 from ..models.classifier import balanced_weights
@@ -51,6 +52,7 @@ class FinetuneSettings:
     base: str = setting(SCRATCH, "folder of a trained model, or 'scratch' for a small fresh one", "FOLDER")
     examples: int = setting(20_000, "training examples of each task, made before training")
     val_examples: int = setting(400, "validation examples of each task")
+    turns: int = setting(1, "questions in a row that a conversation has, at most, and as the context permits")
     method: str = setting("full", f"which parameters learn: {', '.join(METHODS)}")
     last_k: int = setting(2, "with last-k: how many of the last blocks learn", "K")
     rank: int = setting(8, "with lora: rank of the corrections, which is how much they can change", "R")
@@ -69,7 +71,7 @@ class FinetuneSettings:
             raise ConfigError("one of task, mix and data says what to tune on: task is one name, mix several")
         if self.method not in METHODS:
             raise ConfigError(f"method is one of {', '.join(METHODS)}, got {self.method!r}")
-        for name in ("examples", "val_examples", "last_k", "rank"):
+        for name in ("examples", "val_examples", "turns", "last_k", "rank"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"{name} must be an integer of at least 1, got {value!r}")
@@ -124,6 +126,12 @@ def prepare(settings: FinetuneSettings, seed: int = 0) -> tuple[Module, Bucketed
     train, val = ([render(e, gpt.tokenizer) for e in part] for part in examples.values())
     if settings.base == SCRATCH:
         gpt = fresh_model(settings, gpt.tokenizer, max(len(ids) for ids, _ in (*train, *val)) - 1, seed)
+    if settings.turns > 1:  # the first token of a row is read, the last one only predicted: one more than the context
+        room, rngs = gpt.config.block_size + 1, ([seed, k] for k in (len(SPLITS), len(SPLITS) + 1))
+        train, val = (
+            join_turns(part, gpt.tokenizer, settings.turns, room, np.random.default_rng(key))
+            for part, key in zip((train, val), rngs, strict=True)
+        )
     data = BucketedData(train, val or None, gpt.config.block_size)
     also = ["wte.weight"] if n_new else []  # new tokens have rows that nobody has trained yet
     if settings.method == "lora":
