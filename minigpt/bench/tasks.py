@@ -39,13 +39,16 @@ RECIPES = {
     "sentiment": Recipe(0.90, {"steps": 2000}),
     "dates": Recipe(0.95, {"steps": 1200}),
 }
-# LoRA against full fine-tuning, both from one model that has learned other tasks
-BASE_MIX = "copy,sort-letters,sort-words,count,arithmetic"
-BASE = Recipe(0.0, {"steps": 2500}, {"mix": BASE_MIX, "examples": 10_000, "block_size": 64})
+# LoRA against full fine-tuning, both from one model that has learned other tasks. LoRA's rate is five times the full
+# one: it starts from corrections of zero and has to go further in the few directions that it has.
+BASE_MIX = "copy,sort-letters,count,arithmetic"
+BASE = Recipe(0.0, {"steps": 3000}, {"mix": BASE_MIX, "examples": 10_000, "block_size": 64, "n_embd": 128})
 LORA_TASKS = ("reverse", "dates")
 LORA_TUNING: dict[str, Any] = {"examples": 20_000}
-TUNED = {"full": {"steps": 1000, "lr": 1e-3}, "lora": {"steps": 1000, "lr": 5e-3}}
-LORA_WITHIN = 0.05
+TUNED = {"full": {"steps": 800, "lr": 1e-3}, "lora": {"steps": 800, "lr": 5e-3}}
+FULL_WANTED = 0.90  # of full fine-tuning: within five points of a model that cannot do the task would mean nothing
+LORA_WITHIN = 0.05  # of the accuracy of full fine-tuning
+LORA_SHARE = 0.10  # of the parameters, at most
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ class Outcome:
     @property
     def reached(self) -> bool:
         better = self.bag_of_words is None or self.accuracy > self.bag_of_words
-        return self.accuracy >= self.wanted and self.minutes <= LIMIT and better
+        few = self.method != "lora" or self.learning <= LORA_SHARE * self.total
+        return self.accuracy >= self.wanted and self.minutes <= LIMIT and better and few
 
 
 def run_recipe(
@@ -118,7 +122,7 @@ def run_lora(out, seed=0, n=TEST_EXAMPLES, backend=None) -> list[Outcome]:
     for task in LORA_TASKS:
         for method, train in TUNED.items():
             settings = FinetuneSettings(task=task, base=base, method=method, **LORA_TUNING)
-            wanted = 0.0 if method == "full" else outcomes[-1].accuracy - LORA_WITHIN
+            wanted = FULL_WANTED if method == "full" else outcomes[-1].accuracy - LORA_WITHIN
             folder = str(Path(out) / f"{task}-{method}")
             outcomes.append(run_recipe(settings, train, wanted, seed, n, folder, backend))
             print(line(outcomes[-1]), file=sys.stderr, flush=True)

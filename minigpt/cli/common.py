@@ -49,20 +49,39 @@ def positive(text: str) -> int:
     return value
 
 
-def add_dataclass_flags(parser, cls, skip=()) -> None:
-    """One flag per field of a dataclass, with the field's help; a flag that is not given stays None."""
-    for f in dataclasses.fields(cls):
-        if f.name in skip:
-            continue
-        flag = "--" + f.name.replace("_", "-")
-        text = f"{f.metadata.get('help', '')} (default: {f.default})"
+METAVARS = {int: "N", float: "X", str: "TEXT"}
+
+
+def add_dataclass_flags(parser, cls, only=None, skip=()) -> None:
+    """One flag per field of a dataclass (those of `only`, in its order), with the field's help.
+
+    A flag that is not given stays None. A field may name its metavar in metadata.
+    """
+    known = {f.name: f for f in dataclasses.fields(cls)}
+    for f in (known[name] for name in only or known if name not in skip):
+        flag, text = "--" + f.name.replace("_", "-"), help_of(f)
         if f.type == "bool":
             parser.add_argument(flag, action=argparse.BooleanOptionalAction, default=None, help=text)
         elif "tuple" in f.type:
-            parser.add_argument(flag, type=float, nargs=2, default=None, help=text)
+            parser.add_argument(flag, type=float, nargs=2, default=None, metavar="X", help=text)
         else:
             kind = int if "int" in f.type else float if "float" in f.type else str
-            parser.add_argument(flag, type=kind, default=None, metavar=kind.__name__.upper(), help=text)
+            name = f.metadata.get("metavar", METAVARS[kind])
+            parser.add_argument(flag, type=kind, default=None, metavar=name, help=text)
+
+
+def help_of(f: dataclasses.Field) -> str:
+    """The line of a field, with its default in brackets; what a default of None means stands in it as "None: …"."""
+    text, _, none = f.metadata.get("help", "").partition("None: ")
+    text = text.rstrip("; ").replace("%", "%%")
+    if f.default is None:
+        return f"{text} (default: {none})" if none else text
+    default = f.default
+    if isinstance(default, bool):
+        default = "on" if default else "off"
+    elif isinstance(default, tuple):
+        default = " ".join(map(str, default))
+    return f"{text} (default: {default})"
 
 
 def given_flags(args, cls) -> dict:

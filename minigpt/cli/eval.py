@@ -1,23 +1,34 @@
-"""How good a trained model is: on text that it has not seen, beside another model, or at repeating what it has read.
+"""How good a trained model is: on text that it has not seen, at tasks, beside another model, or at repeating what it
+has read.
 
 Without --data the model is asked about the validation part saved with its checkpoint. Measures: nats per token,
 perplexity, bits per byte (comparable across tokenizers), how often the token that came was the likeliest or among the
 five likeliest, and calibration: whether it is right as often as it is sure. Each comes with a 95 % interval.
 
---compare reads the same text with a second model and gives the differences; --memorisation asks instead how much of
-its training text the model can repeat word for word.
+--task asks a model that was tuned (`minigpt finetune`) the questions of one or several tasks instead: the share of
+answers that are exactly right, with Wilson's 95 % interval, on inputs that never occur in training. A model with a
+head for classes (--method head) is asked for the classes of the texts.
+
+--compare gives the same text or the same questions to a second model and prints the differences; --memorisation asks
+how much of its training text the model can repeat word for word.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from ..data.tasks import TASKS
 from ..errors import ArgumentError, DataError
 from .common import add_backend, chosen_row, positive
+from .eval_tasks import run_tasks
 
 HELP = "measure a trained model; compare two; find what it has memorised"
-EXAMPLE = "minigpt eval --model runs/demo --json eval.json --calibration calibration.html"
-PARTS = ("val", "train", "all")
+EXAMPLE = (
+    "minigpt eval --model runs/demo --json eval.json --calibration calibration.html\n"
+    "  minigpt eval --model runs/sums --task arithmetic copy --compare runs/other\n"
+    "  minigpt eval --model runs/demo --memorisation python"
+)
+TEXT_PARTS, TASK_PARTS = ("val", "train", "all"), ("test", "val", "train")
 BINNINGS = ("equal-mass", "equal-width")
 
 
@@ -30,7 +41,11 @@ def add_arguments(parser):
         metavar="NAME|PATH",
         help="a corpus, text file or folder (default: the text saved with the checkpoint)",
     )
-    parser.add_argument("--part", choices=PARTS, help="of that text (default: val; for --memorisation: train)")
+    parser.add_argument(
+        "--part", choices=("val", "train", "all", "test"),
+        help="of that text: val, train, all (default: val; for --memorisation: train); of a task: test, val, train "
+        "(default: test)",
+    )  # fmt: skip
     parser.add_argument("--val-fraction", type=float, default=0.1, help="the split of --data (default: 0.1)")
     parser.add_argument("--tokens", type=positive, metavar="N", help="stop after N tokens (default: the whole part)")
     parser.add_argument("--compare", type=Path, metavar="FOLDER", help="a second checkpoint, on the same text")
@@ -39,6 +54,14 @@ def add_arguments(parser):
     parser.add_argument("--calibration", type=Path, metavar="FILE", help="reliability diagram: .html, .png, .svg, .pdf")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to this file as well")
     parser.add_argument("--seed", type=int, default=0, help="seed of intervals and samples (default: 0)")
+    tasks = parser.add_argument_group("tasks")
+    tasks.add_argument(
+        "--task", nargs="+", metavar="NAME|FILE",
+        help=f"which: {', '.join(TASKS)}; or a .tsv or .jsonl file that `minigpt finetune --data` takes",
+    )  # fmt: skip
+    tasks.add_argument(
+        "--test-examples", type=positive, default=300, metavar="N", help="questions of each task (default: 300)"
+    )
     memory = parser.add_argument_group("memorisation")
     memory.add_argument("--memorisation", metavar="NAME|PATH", help="the text that the model was trained on")
     memory.add_argument(
@@ -50,21 +73,48 @@ def add_arguments(parser):
 
 
 def run(args) -> int:
-    from ..models import GPT
-
-    if args.memorisation and (args.compare or args.calibration or args.data):
-        raise ArgumentError("--memorisation is a measurement of its own: leave --data, --compare, --calibration out")
+    check_flags(args)
     check_outputs(args)
-    model = GPT.from_pretrained(args.model)
-    other = GPT.from_pretrained(args.compare) if args.compare else None
-    with chosen_row(args.backend):
-        result = run_memorisation(args, model) if args.memorisation else run_text(args, model, other)
+    if args.task:
+        with chosen_row(args.backend):
+            result = run_tasks(args)
+    else:
+        model = language_model(args.model)
+        other = language_model(args.compare) if args.compare else None
+        with chosen_row(args.backend):
+            result = run_memorisation(args, model) if args.memorisation else run_text(args, model, other)
     if args.json:
         from ..files import FileGroup
 
         with FileGroup(args.json.parent) as files:
             files.json(args.json.name, result)
     return 0
+
+
+def check_flags(args) -> None:
+    """Refuse what does not go together."""
+    if args.memorisation and (args.compare or args.calibration or args.data or args.task):
+        raise ArgumentError(
+            "--memorisation is a measurement of its own: leave --data, --compare, --calibration, --task out"
+        )
+    if args.task and (args.data or args.tokens or args.calibration):
+        raise ArgumentError("--task asks questions, it reads no text: leave --data, --tokens, --calibration out")
+    parts = TASK_PARTS if args.task else TEXT_PARTS
+    if args.part not in (None, *parts):
+        raise ArgumentError(f"--part of a {'task' if args.task else 'text'} is one of {', '.join(parts)}")
+
+
+def language_model(folder: Path):
+    """The GPT in a folder. Raises ArgumentError for one with a head, which is no judge of texts any more."""
+    from ..models import GPT
+    from ..models.classifier import SETTINGS
+
+    if (folder / SETTINGS).exists():
+        raise ArgumentError(
+            f"the model in {folder} has a head for classes and predicts no text; ask it for those of a task: "
+            f"minigpt eval --model {folder} --task NAME"
+        )
+    return GPT.from_pretrained(folder)
 
 
 def check_outputs(args) -> None:

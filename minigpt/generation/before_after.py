@@ -9,7 +9,8 @@ from ..models import GPTClassifier
 from ..nn.lora import without_adapters
 from ..training.bag_of_words import BagOfWords
 from ..training.evaluation.intervals import CONFIDENCE, wilson
-from ..training.finetune import FinetuneSettings, labelled_records, part_rng, question_of
+from ..training.finetune import FinetuneSettings, part_rng, question_of
+from .class_accuracy import evaluate_classes
 from .task_accuracy import evaluate_task
 
 SHOWN = 3  # answers of each kind
@@ -23,10 +24,10 @@ def accuracies(trainer, settings: FinetuneSettings, n: int) -> list[dict[str, An
     seed, bar = trainer.config.seed, trainer.config.progress
     with use(trainer.row):
         if isinstance(trainer.model, GPTClassifier):
-            found = [_class_accuracy(trainer.model, settings, n, seed)]
+            found = [_class_accuracy(trainer.model, *item, n, seed) for item in settings.tasks().items()]
         else:
             model = without_adapters(trainer.model)
-            found = [_answer_accuracy(model, name, task, n, seed, bar) for name, task in settings.tasks().items()]
+            found = [_answer_accuracy(model, *item, n, seed, bar) for item in settings.tasks().items()]
     for entry, task in zip(found, settings.tasks().values(), strict=True):
         if hasattr(task, "labelled") and (baseline := bag_of_words(task, settings.examples, n, seed)) is not None:
             entry["bag_of_words"] = baseline
@@ -39,23 +40,11 @@ def _answer_accuracy(model, name, task, n, seed, progress) -> dict[str, Any]:
     return {"task": name, "right": e.right, "n": e.n, **_good_and_bad(shown)}
 
 
-def _class_accuracy(model: GPTClassifier, settings, n, seed) -> dict[str, Any]:
+def _class_accuracy(model: GPTClassifier, name, task, n, seed) -> dict[str, Any]:
     """Of texts, or of words: those are what is classified."""
-    from ..data.classes import class_data
-
-    records = labelled_records(settings, "test", n, seed)
-    data = class_data(records, model.tokenizer, model.class_names)
-    names, shown = model.class_names, []
-    predicted = model.predict([data[i][0].tolist() for i in range(len(data))])
-    for i, (record, guess) in enumerate(zip(records, predicted, strict=True)):
-        if model.level == "sequence":
-            shown.append(((record.text, record.label, names[guess]), record.label == names[guess]))
-        else:
-            guesses = [names[k] for k in guess[data[i][1] >= 0]]
-            for word, tag, given in zip(record.words, record.tags, guesses, strict=True):
-                shown.append(((f"{word!r} in {record.key!r}", tag, given), tag == given))
-    right = sum(fits for _, fits in shown)
-    return {"task": settings.task_names[0], "right": right, "n": len(shown), **_good_and_bad(shown)}
+    e = evaluate_classes(model, task, n, seed=part_rng(seed, "test"), name=name)
+    shown = [((*asked, given), score == 1) for asked, given, score in e.answers]
+    return {"task": name, "right": e.right, "n": e.n, **_good_and_bad(shown)}
 
 
 def _good_and_bad(shown) -> dict[str, list]:

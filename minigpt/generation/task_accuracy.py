@@ -27,7 +27,7 @@ MARGIN = 8  # tokens that an answer may have more than the longest right one: en
 @dataclass(frozen=True)
 class TaskEvaluation:
     """right of n answers have score 1; mean_score over all; interval: Wilson's 95 % for right / n;
-    answers: (example, answer, score) of each, in order."""
+    answers: (example, answer, score) of each, in order; unit: what n counts, "questions" or "words"."""
 
     name: str
     right: int
@@ -35,6 +35,7 @@ class TaskEvaluation:
     mean_score: float
     interval: tuple[float, float]
     answers: list[tuple[Any, str, float]]
+    unit: str = "questions"
 
     @property
     def accuracy(self) -> float:
@@ -47,20 +48,19 @@ class TaskEvaluation:
             "exact_match": self.accuracy,
             "right": self.right,
             "n": self.n,
+            "unit": self.unit,
             "interval": self.interval,
             "intervals": f"Wilson {CONFIDENCE:.0%}",
             "mean_score": self.mean_score,
         }
 
-    def share(self) -> str:
-        """ "96.5%  (93.0% … 98.3%)": exact match and its interval"""
-        low, high = self.interval
-        return f"{self.accuracy:6.1%}  ({low:.1%} … {high:.1%})"
-
     def row(self) -> str:
-        """One line of a table of tasks."""
+        """One line of a table of tasks; the mean score where answers can be right in part."""
         low, high = self.interval
-        return f"  {self.name:<20}{self.accuracy:>8.1%}   {low:.1%} … {high:.1%}   ({self.right} of {self.n})"
+        text = (
+            f"  {self.name:<20}{self.accuracy:>8.1%}   {low:.1%} … {high:.1%}   ({self.right} of {self.n} {self.unit})"
+        )
+        return text if self.mean_score == self.accuracy else f"{text}; mean score {self.mean_score:.3f}"
 
 
 def task_table(evaluations) -> str:
@@ -96,6 +96,11 @@ def evaluate_task(
     else:
         prompts = [tok.encode(prompt(example)) for example in examples]
         eos_id, most = None, 50 if max_new_tokens is None else max_new_tokens
+    width, context = max(map(len, prompts)), model.config.block_size
+    if width > context:
+        raise DataError(
+            f"task {name} has questions of {width} tokens, this model reads {context}: tune one with a longer context"
+        )
     answers = greedy_answers(model, tok, prompts, most, eos_id, stop, batch_size, progress)
     scores = [float(task.score(example, answer)) for example, answer in zip(examples, answers, strict=True)]
     if not all(0 <= score <= 1 for score in scores):

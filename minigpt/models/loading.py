@@ -26,6 +26,8 @@ KINDS: tuple[type[TextModel], ...] = (
 
 def load_model(folder: str | Path) -> Any:
     """What save_pretrained wrote, as the class that wrote it. Raises CheckpointError."""
+    if not Path(folder).is_dir():
+        raise CheckpointError(f"no checkpoint folder at {folder}")
     if (Path(folder) / SETTINGS).exists():
         return GPTClassifier.from_pretrained(folder)
     found = read_json(Path(folder) / CONFIG).get("model_type")

@@ -20,9 +20,12 @@ def _is_number(value) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < math.inf
 
 
-def setting(default, help_text):
-    """A field with its default and the line that `--help` shows; a default of None is filled in by __post_init__."""
-    return field(default=default, metadata={"help": help_text})
+def setting(default, help_text, metavar=None):
+    """A field with its default and the line that `--help` shows, where "None: …" at the end says what None stands for.
+
+    A default of None may be filled in by __post_init__. metavar: what the value is called in `--help`
+    """
+    return field(default=default, metadata={"help": help_text, **({"metavar": metavar} if metavar else {})})
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,9 @@ class TrainConfig:
     betas: tuple[float, float] = setting((0.9, 0.99), "how long AdamW remembers gradients and their squares")
     grad_clip: float = setting(1.0, "largest global gradient norm; 0 switches clipping off")
     accumulate: int = setting(1, "rounds of batch_size windows whose gradients make one step")
-    backend: str | None = setting(None, "row of the kernel table; None: cpu if usable, else numpy")
+    backend: str | None = setting(
+        None, "row of the kernel table: numpy, cpu or cuda; None: cpu if usable, else numpy", "ROW"
+    )
     workers: int | None = setting(None, "threads that share a batch; None: as many as the row works best with")
     seed: int = setting(0, "order of the batches and dropout masks; the model has its own seed")
     out: str | None = setting(None, "checkpoint folder; None: nothing is written")

@@ -27,6 +27,7 @@ from ..data.classes import class_data
 from ..data.file_task import FileTask
 from ..data.splits import SPLITS
 from ..data.tasks import TASKS
+from ..data.turns import join_turns
 from ..errors import ConfigError
 from ..models import GPT, GPTClassifier, GPTConfig
 from ..models.classifier import balanced_weights
@@ -45,17 +46,20 @@ ASCII = "\n" + "".join(map(chr, range(32, 127)))  # what people may type, also w
 class FinetuneSettings:
     """What is tuned, on what, and which parameters learn. Raises ConfigError, naming the setting."""
 
-    task: str | None = setting(None, f"one of {', '.join(TASKS)}")
-    mix: str | None = setting(None, "several tasks at once, with commas between them")
-    data: str | None = setting(None, "a .tsv or .jsonl file of your own, in place of a task")
-    base: str = setting(SCRATCH, "folder of a trained model, or 'scratch' for a small fresh one")
+    task: str | None = setting(None, "a task of the project", "NAME")
+    mix: str | None = setting(None, "several tasks at once, with commas between them", "NAME,NAME")
+    data: str | None = setting(None, "a .tsv or .jsonl file of your own, in place of a task", "FILE")
+    base: str = setting(SCRATCH, "folder of a trained model, or 'scratch' for a small fresh one", "FOLDER")
     examples: int = setting(20_000, "training examples of each task, made before training")
     val_examples: int = setting(400, "validation examples of each task")
-    method: str = setting("full", f"what learns: {', '.join(METHODS)}")
-    last_k: int = setting(2, "with last-k: how many of the last layers learn")
-    rank: int = setting(8, "with lora: rank of the corrections")
-    alpha: float | None = setting(None, "with lora: they count alpha / rank; None: twice the rank")
-    targets: str = setting(",".join(TARGETS), "with lora: names of the matrices, with commas between them")
+    turns: int = setting(1, "questions in a row that a conversation has, at most, and as the context permits")
+    method: str = setting("full", f"which parameters learn: {', '.join(METHODS)}")
+    last_k: int = setting(2, "with last-k: how many of the last blocks learn", "K")
+    rank: int = setting(8, "with lora: rank of the corrections, which is how much they can change", "R")
+    alpha: float | None = setting(None, "with lora: corrections count alpha / rank; None: twice the rank")
+    targets: str = setting(
+        ",".join(TARGETS), "with lora: names of the layers that are corrected, with commas between them", "NAMES"
+    )
     class_weights: bool = setting(False, "with head: rare classes count more, each class as much as the others")
     n_layer: int = setting(3, "blocks of a fresh model")
     n_head: int = setting(4, "attention heads of a fresh model")
@@ -67,7 +71,7 @@ class FinetuneSettings:
             raise ConfigError("one of task, mix and data says what to tune on: task is one name, mix several")
         if self.method not in METHODS:
             raise ConfigError(f"method is one of {', '.join(METHODS)}, got {self.method!r}")
-        for name in ("examples", "val_examples", "last_k", "rank"):
+        for name in ("examples", "val_examples", "turns", "last_k", "rank"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1:
                 raise ConfigError(f"{name} must be an integer of at least 1, got {value!r}")
@@ -122,6 +126,12 @@ def prepare(settings: FinetuneSettings, seed: int = 0) -> tuple[Module, Bucketed
     train, val = ([render(e, gpt.tokenizer) for e in part] for part in examples.values())
     if settings.base == SCRATCH:
         gpt = fresh_model(settings, gpt.tokenizer, max(len(ids) for ids, _ in (*train, *val)) - 1, seed)
+    if settings.turns > 1:  # the first token of a row is read, the last one only predicted: one more than the context
+        room, rngs = gpt.config.block_size + 1, ([seed, k] for k in (len(SPLITS), len(SPLITS) + 1))
+        train, val = (
+            join_turns(part, gpt.tokenizer, settings.turns, room, np.random.default_rng(key))
+            for part, key in zip((train, val), rngs, strict=True)
+        )
     data = BucketedData(train, val or None, gpt.config.block_size)
     also = ["wte.weight"] if n_new else []  # new tokens have rows that nobody has trained yet
     if settings.method == "lora":
@@ -172,10 +182,15 @@ def fresh_model(settings: FinetuneSettings, tok, longest: int, seed: int) -> GPT
 def labelled_records(settings: FinetuneSettings, split: str, n: int, seed: int) -> list:
     """Texts with labels, or words with tags, of the one task. Raises ConfigError if it has none."""
     (name, task), *_ = settings.tasks().items()
+    return class_records(name, task, split, n, part_rng(seed, split))
+
+
+def class_records(name: str, task, split: str, n: int, rng) -> list:
+    """n texts with labels, or words with tags, of a task. Raises ConfigError if it has no classes."""
     for method in ("labelled", "tagged"):
         if hasattr(task, method):
-            records = list(getattr(task, method)(split, n, part_rng(seed, split)))
-            if records or split != "train":
+            records = list(getattr(task, method)(split, n, rng))
+            if records or split != "train":  # a small file may lack the other parts
                 return records
     raise ConfigError(f"method head needs a task with classes, such as sentiment or tagging; {name} has none")
 

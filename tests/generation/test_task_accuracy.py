@@ -115,7 +115,7 @@ def test_parts_of_a_point_count_in_the_mean_alone():
     stored = json.loads(json.dumps(e.to_dict()))
     assert stored["exact_match"] == 0.5
     assert stored["interval"] == list(wilson(1, 2))
-    assert e.share().strip() == "50.0%  (9.5% … 90.5%)"
+    assert "50.0%   9.5% … 90.5%   (1 of 2 questions); mean score 0.750" in e.row()
 
 
 def test_split_seed_and_names():
@@ -131,7 +131,7 @@ def test_split_seed_and_names():
     assert e.right == 1
     table = task_table([e, e])
     assert table.count("100.0%") == 4  # share and upper end, twice
-    assert "(1 of 1)" in table
+    assert "(1 of 1 questions)" in table
 
 
 def test_answers_of_a_gpt_are_its_greedy_text(rng):

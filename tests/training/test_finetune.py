@@ -120,3 +120,20 @@ def test_refused(tmp_path):
     _, folder = base_folder(tmp_path, block_size=16)
     with pytest.raises(DataError, match="block_size"):
         prepare(FinetuneSettings(task="copy", base=folder, **SMALL))
+
+
+def test_turns():
+    """Conversations of several questions where the context has room for them, with the same answers to learn."""
+    base = {"task": "arithmetic", "examples": 60, "val_examples": 10, "n_layer": 1, "n_head": 2, "n_embd": 8}
+    one = prepare(FinetuneSettings(**base, block_size=64))[1]
+    three = prepare(FinetuneSettings(**base, block_size=64, turns=3))[1]
+    assert len(one.train) == 60
+    assert 20 <= len(three.train) < 50
+    assert max(three.train.widths) > max(one.train.widths)
+    assert max(three.train.widths) <= 64
+    answers = [sum((data.train[i][1] >= 0).sum() for i in range(len(data.train))) for data in (one, three)]
+    assert answers[0] == answers[1]
+    narrow = prepare(FinetuneSettings(**base, turns=3))[1]  # a fresh model has room for one
+    assert len(narrow.train) == 60
+    with pytest.raises(ConfigError, match="turns must be an integer of at least 1"):
+        FinetuneSettings(task="copy", turns=0)

@@ -46,6 +46,31 @@ def wilson(successes: int, n: int, confidence: float = CONFIDENCE) -> tuple[floa
     return low, high
 
 
+def paired_difference(both: int, first: int, second: int, neither: int) -> tuple[float, float]:
+    """Interval for p2 − p1, the shares that two models get right of the same n questions.
+
+    both, first, second, neither: how many both got right, the first alone, the second alone, none; their sum is n.
+    With Wilson's (l, u) of each share, and φ how far the two go together (Pearson's correlation of right and wrong,
+    with a correction for continuity):
+        down² = (p2 − l2)² − 2φ (p2 − l2)(u1 − p1) + (u1 − p1)²
+        up²   = (u2 − p2)² − 2φ (u2 − p2)(p1 − l1) + (p1 − l1)²        interval: p2 − p1 − down … p2 − p1 + up
+    Raises ArgumentError.  Source: R. G. Newcombe 1998, "Improved confidence intervals for the difference between
+    binomial proportions based on paired data", Statistics in Medicine 17, method 10.
+    """
+    n = both + first + second + neither
+    if min(both, first, second, neither) < 0 or n == 0:
+        raise ArgumentError(f"counts from 0 up of at least one question, got {(both, first, second, neither)}")
+    p1, p2 = (both + first) / n, (both + second) / n
+    (l1, u1), (l2, u2) = wilson(both + first, n), wilson(both + second, n)
+    spread = math.sqrt(p1 * (1 - p1) * p2 * (1 - p2)) * n * n
+    excess = both * neither - first * second
+    corrected = max(excess - n / 2, 0) if excess > 0 else excess
+    phi = corrected / spread if spread > 0 else 0.0  # one model got all right, or all wrong: nothing goes together
+    down = (p2 - l2) ** 2 - 2 * phi * (p2 - l2) * (u1 - p1) + (u1 - p1) ** 2
+    up = (u2 - p2) ** 2 - 2 * phi * (u2 - p2) * (p1 - l1) + (p1 - l1) ** 2
+    return p2 - p1 - math.sqrt(max(down, 0.0)), p2 - p1 + math.sqrt(max(up, 0.0))
+
+
 def sums_by_group(groups: np.ndarray, *columns) -> np.ndarray:
     """Sums over equal groups: groups (N,) of 0 … W−1, columns (N,) each -> (W, number of columns) float64."""
     W = int(groups.max()) + 1

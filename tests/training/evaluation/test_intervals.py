@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from minigpt.errors import ArgumentError
-from minigpt.training.evaluation.intervals import FEWEST_WINDOWS, bootstrap, percentiles, sums_by_group, wilson
+from minigpt.training.evaluation.intervals import (
+    FEWEST_WINDOWS,
+    bootstrap,
+    paired_difference,
+    percentiles,
+    sums_by_group,
+    wilson,
+)
 
 
 def test_wilson_by_hand():
@@ -38,6 +45,41 @@ def test_wilson_solves_its_equation(case):
 def test_wilson_refuses(bad):
     with pytest.raises(ArgumentError, match="wilson needs"):
         wilson(*bad)
+
+
+def test_paired_difference_by_hand():
+    """20, 12, 2, 16 of 50: p1 = 0.64, Wilson 0.501410 to 0.758613; p2 = 0.44, 0.311622 to 0.576940.
+
+    The excess is 20·16 − 12·2 − 25 = 271, φ = 271 / √(32·18·22·28) = 0.454954.
+    """
+    low, high = paired_difference(20, 12, 2, 16)
+    down = np.sqrt(0.128378**2 - 2 * 0.454954 * 0.128378 * 0.118613 + 0.118613**2)
+    up = np.sqrt(0.136940**2 - 2 * 0.454954 * 0.136940 * 0.138590 + 0.138590**2)
+    assert (low, high) == (pytest.approx(-0.2 - down, abs=1e-5), pytest.approx(-0.2 + up, abs=1e-5))
+
+
+@given(st.tuples(*[st.integers(0, 500)] * 4).filter(any))
+def test_paired_difference_is_symmetric_and_holds_its_value(counts):
+    both, first, second, neither = counts
+    low, high = paired_difference(*counts)
+    value = (second - first) / sum(counts)
+    assert -1 - 1e-9 <= low <= value + 1e-9
+    assert value - 1e-9 <= high <= 1 + 1e-9
+    swapped = paired_difference(both, second, first, neither)
+    assert swapped == (pytest.approx(-high, abs=1e-12), pytest.approx(-low, abs=1e-12))
+
+
+@pytest.mark.parametrize("shares", [(0.7, 0.1, 0.15, 0.05), (0.3, 0.2, 0.3, 0.2), (0.95, 0.0, 0.05, 0.0)])
+def test_paired_difference_holds_the_truth_as_often_as_it_says(rng, shares):
+    draws = rng.multinomial(100, shares, size=1000)
+    held = [low <= shares[2] - shares[1] <= high for low, high in (paired_difference(*map(int, d)) for d in draws)]
+    assert 0.93 <= np.mean(held)
+
+
+@pytest.mark.parametrize("bad", [(0, 0, 0, 0), (3, -1, 2, 2)])
+def test_paired_difference_refuses(bad):
+    with pytest.raises(ArgumentError, match="counts from 0 up"):
+        paired_difference(*bad)
 
 
 def mean(s):
