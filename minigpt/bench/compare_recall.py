@@ -54,6 +54,7 @@ class Recall:
         keys = np.broadcast_to(np.arange(KEYS), (n, KEYS))
         places = rows[:, None], given
         ids[places], targets[places], distances[places] = keys * VALUES + values, NO_TARGET, 0
+        distances[distances == np.arange(T)] = 0
         return ids, targets, distances
 
 
