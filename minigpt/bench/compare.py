@@ -22,7 +22,7 @@ from ..tokenizers import CharTokenizer
 from ..training import TrainConfig, Trainer
 from .compare_gradient import gradient_through_time
 from .compare_models import NAMES, Sized, sized
-from .compare_recall import Recall, accuracy
+from .compare_recall import VALUES, Recall, accuracy
 
 RATES = {"gpt": 2e-3, "lstm": 4e-3, "gru": 3e-3, "rnn": 1e-3}
 UNTIMED = 2  # first steps, in which kernels may be compiled
@@ -37,7 +37,7 @@ class Settings:
     parameters: int = 400_000
     data: str = "python"
     block_size: int = 128
-    batch_size: int = 16
+    batch_size: int = 8  # small, so that the budget is many steps
     tokens: int = 1_000_000
     recall_tokens: int = 1_500_000
     longest: int = 128
@@ -129,7 +129,8 @@ def report(found: dict[str, Any]) -> str:
         line += "".join(f"{median(results, lambda r, k=k: r['gradient'][k] / r['gradient'][0]):>10.1e}" for k in gs)
         line += "".join(f"{median(results, lambda r, k=k: r['recall'][k]):>12.1%}" for k in ks)
         lines.append(line)
-    lines.append("grad k: gradient norm k tokens back, relative to k = 0; recall k: tokens recalled from k steps back.")
+    lines.append("grad k: gradient norm k tokens back, relative to k = 0;")
+    lines.append(f"recall k: right answers about a value that was given k steps ago; guessing gets {1 / VALUES:.1%}.")
     return "\n".join(lines)
 
 

@@ -11,7 +11,7 @@ from ..models import GPT, GPTConfig, RecurrentConfig, RecurrentLM
 NAMES = ("gpt", "lstm", "gru", "rnn")
 TOLERANCE = 0.05
 LAYERS = {"gpt": 4, "lstm": 2, "gru": 2, "rnn": 2}
-HEADS = 4
+HEADS = (4, 2, 1)  # of a GPT, the first that fits: its width moves in steps of so many channels
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,23 @@ def sized(name: str, budget: int, vocab_size: int, block_size: int) -> Sized:
     if name not in NAMES:
         raise ArgumentError(f"there is no architecture {name!r}; there are {', '.join(NAMES)}")
 
-    def config(width):
+    def config(width, heads):
         if name == "gpt":
-            return GPTConfig(vocab_size, block_size, LAYERS[name], HEADS, width)
+            return GPTConfig(vocab_size, block_size, LAYERS[name], heads, width)
         return RecurrentConfig(vocab_size, LAYERS[name], width, cell=name, block_size=block_size)
 
-    step = HEADS if name == "gpt" else 1
-    low, width = step, step
-    while config(width).n_parameters() < budget:
-        low, width = width, width + step
-    best = min((config(low), config(width)), key=lambda c: abs(c.n_parameters() - budget))
-    if abs(best.n_parameters() - budget) > TOLERANCE * budget:
-        raise ArgumentError(
-            f"{name}: no width comes within {TOLERANCE:.0%} of {budget:,} parameters; the nearest has "
-            f"{best.n_parameters():,}. Choose a larger budget"
-        )
-    return Sized(name, best)
+    def nearest(heads):
+        width = heads
+        while config(width, heads).n_parameters() < budget:
+            width += heads
+        both = [config(w, heads) for w in (max(width - heads, heads), width)]
+        return min(both, key=lambda c: abs(c.n_parameters() - budget))
+
+    for heads in HEADS if name == "gpt" else (1,):
+        best = nearest(heads)
+        if abs(best.n_parameters() - budget) <= TOLERANCE * budget:
+            return Sized(name, best)
+    raise ArgumentError(
+        f"{name}: no width comes within {TOLERANCE:.0%} of {budget:,} parameters; the nearest has "
+        f"{best.n_parameters():,}. Choose a larger budget"
+    )

@@ -1,11 +1,10 @@
-"""Copying distance: how well a model recalls a token that it saw k tokens ago.
+"""Recall: how well a model says what it saw k tokens ago.
 
-    a b c d e a b c d e a b …        k = 5 different symbols, over and over
+    c=3 a=7 c? a? b=1 a? c? …        after "c?" the answer is 3, after "a?" it is 7
 
-From the second round on every token is the one k steps back. A model that learned to copy needs no other knowledge,
-but it has to keep the k symbols: an attention layer finds them where they stand, a state must have room for them all.
-Trained on all distances at once, log-uniform from 1 to K; measured in the second round alone, where each symbol has
-been seen once.
+A token such as c=3 gives a key its value, once in a row; every other token asks for one of the keys given so far. An
+attention layer needs one comparison to find the value, whatever k is. A recurrent network has to take each value in
+when it comes, and hold them all against everything that comes between. Guessing gets 1 / VALUES of the answers right.
 """
 
 from __future__ import annotations
@@ -16,45 +15,62 @@ from ..errors import ArgumentError
 from ..randomness import as_generator
 
 NO_TARGET = -100
-SYMBOLS = 256
+KEYS, VALUES = 16, 8
 
 
 class Recall:
-    """Data for a Trainer: batch(rng, n) -> ids, targets (n, 2 K), targets from the second round on. K = `longest`."""
+    """Data for a Trainer: batch(rng, n) -> ids, targets (n, T), T = K + 1: no question is more than K = `longest` off.
 
-    def __init__(self, longest: int = 128, symbols: int = SYMBOLS):
-        if not 1 <= longest <= symbols:
-            raise ArgumentError(f"recall needs as many symbols as the longest distance {longest}, got {symbols}")
-        self.longest, self.symbols = longest, symbols
-        self.block_size = 2 * longest
+    Ids: key * VALUES + value gives a value; then one question for each key, and one answer for each value.
+    """
+
+    questions = KEYS * VALUES
+    answers = questions + KEYS
+    symbols = answers + VALUES
+
+    def __init__(self, longest: int = 128):
+        if longest < KEYS:
+            raise ArgumentError(f"recall needs a longest distance of at least its {KEYS} keys, got {longest}")
+        self.longest = longest
+        self.block_size = longest + 1
 
     def batch(self, rng, n: int) -> dict[str, np.ndarray]:
-        rng = as_generator(rng)
-        distances = np.exp(rng.uniform(0, np.log(self.longest + 1), n)).astype(int)  # (n,)
-        return self.rows(rng, np.minimum(distances, self.longest))
+        ids, targets, _ = self.rows(as_generator(rng), n)
+        return {"ids": ids, "targets": targets}
 
-    def rows(self, rng, distances) -> dict[str, np.ndarray]:
-        """One row for each distance."""
-        T = self.block_size
-        ids = np.stack([np.resize(rng.permutation(self.symbols)[:k], T + 1) for k in distances])  # (n, T + 1)
-        targets = np.where(np.arange(1, T + 1) >= np.asarray(distances)[:, None], ids[:, 1:], NO_TARGET)
-        return {"ids": ids[:, :-1].copy(), "targets": targets}  # (n, T) each
+    def rows(self, rng, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """ids, targets, and the distance from each question to its value (0 where nothing is asked), (n, T) each."""
+        T, rows = self.block_size, np.arange(n)
+        given = np.argsort(rng.random((n, T - 1)), axis=1)[:, : KEYS - 1] + 1  # (n, KEYS - 1) different places
+        given = np.concatenate([np.zeros((n, 1), int), given], axis=1)  # the first token is one of them
+        values = rng.integers(0, VALUES, (n, KEYS))
+        ids, targets, distances = np.zeros((n, T), int), np.full((n, T), NO_TARGET), np.zeros((n, T), int)
+        for t in range(T):
+            known = given <= t  # (n, KEYS)
+            key = np.where(known, rng.random((n, KEYS)), -1).argmax(axis=1)  # one of those given so far
+            ids[:, t] = self.questions + key
+            targets[:, t] = self.answers + values[rows, key]
+            distances[:, t] = t - given[rows, key]
+        keys = np.broadcast_to(np.arange(KEYS), (n, KEYS))
+        places = rows[:, None], given
+        ids[places], targets[places], distances[places] = keys * VALUES + values, NO_TARGET, 0
+        distances[distances == np.arange(T)] = 0
+        return ids, targets, distances
 
 
-def distances(longest: int) -> list[int]:
-    """1, 2, 4 … and half-way between: the distances that are measured."""
+def measured(longest: int) -> list[int]:
+    """1, 2, 3, 4, 6, 8, 11 …, two for each doubling: the distances that are measured."""
     steps = {round(2 ** (j / 2)) for j in range(2 * int(np.log2(longest)) + 1)}
     return sorted({*(k for k in steps if k <= longest), longest})
 
 
-def accuracy(model, task: Recall, rng, texts: int = 16) -> dict[int, float]:
-    """Distance k -> share of the tokens of the second round that the model finds likeliest."""
-    rng, found = as_generator(rng), {}
+def accuracy(model, task: Recall, rng, texts: int = 400) -> dict[int, float]:
+    """Distance k -> share of right answers among the questions from above 0.8 k up to k tokens after their value."""
+    ids, targets, distances = task.rows(as_generator(rng), texts)
+    right = []
     with model.evaluating():
-        for k in distances(task.longest):
-            given = task.rows(rng, [k] * max(texts, 256 // k))
-            logits, _ = model(given["ids"])
-            second = slice(k - 1, 2 * k - 1)  # the positions that predict tokens k … 2 k - 1
-            likeliest = logits.numpy()[:, second].argmax(axis=-1)
-            found[k] = float((likeliest == given["targets"][:, second]).mean())
-    return found
+        for start in range(0, texts, 50):
+            logits, _ = model(ids[start : start + 50])
+            right.append(logits.numpy().argmax(axis=-1) == targets[start : start + 50])
+    every = np.concatenate(right)  # (texts, T)
+    return {k: float(every[(distances > 0.8 * k) & (distances <= k)].mean()) for k in measured(task.longest)}

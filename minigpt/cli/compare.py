@@ -1,8 +1,9 @@
 """Compare architectures: GPT, LSTM, GRU and plain RNN on the same text with as many parameters, tokens and seeds.
 
 For each: validation loss and tokens a second of a character-level language model; how the gradient of the last token's
-loss fades with the distance k; and how well a second model of the same size, trained to copy, recalls a token from k
-steps back. Prints one table and writes compare.json, compare.txt and compare.png.
+loss fades with the distance k; and how well a second model of the same size, trained on questions about values that
+the text gave earlier, recalls one from k steps back. Prints one table and writes compare.json, compare.txt and
+compare.png.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def add_arguments(parser):
         help="tokens of the recall task to train on (default: 1500000)",
     )  # fmt: skip
     parser.add_argument("--block-size", type=positive, default=128, help="context on the text (default: 128)")
-    parser.add_argument("--batch-size", type=positive, default=16, help="rows of a step (default: 16)")
+    parser.add_argument("--batch-size", type=positive, default=8, help="rows of a step (default: 8)")
     parser.add_argument("--longest", type=positive, default=128, metavar="K", help="longest recall (default: 128)")
     parser.add_argument(
         "--out", type=Path, default=Path("runs/compare"), metavar="FOLDER",

@@ -72,6 +72,16 @@ def check_counts(config, *names: str) -> None:
         object.__setattr__(config, name, int(value))  # NumPy's integers cannot be written as JSON
 
 
+def check_ids(config, *names: str) -> None:
+    """These settings are ids of the vocabulary, and become plain ints. Raises ConfigError."""
+    for name in names:
+        value = getattr(config, name)
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not whole or not 0 <= value < config.vocab_size:
+            raise ConfigError(f"{name} must be a token id from 0 to {config.vocab_size - 1}, got {value!r}")
+        object.__setattr__(config, name, int(value))
+
+
 def check_number(config, name: str, least: float, wanted: str) -> None:
     """This setting is a number from `least` up and below 1. Raises ConfigError."""
     value = getattr(config, name)

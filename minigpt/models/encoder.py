@@ -23,7 +23,7 @@ import numpy as np
 from .. import functional as F
 from ..decoding.reader import id_rows
 from ..errors import ArgumentError, ConfigError, ShapeError
-from ..nn import Block, Dropout, Embedding, LayerNorm, Module, ModuleList
+from ..nn import Block, Dropout, Embedding, LayerNorm, Module, ModuleList, sinusoids
 from ..randomness import Undrawn, as_generator
 from ..tensor import Tensor
 from .budget import check_memory
@@ -74,7 +74,11 @@ class Encoder(Module):
         self.wte = Embedding(config.vocab_size, C, rng=rng, init_std=std)
         self.wpe = Embedding(config.block_size, C, rng=rng, init_std=std)
         if not isinstance(rng, Undrawn):
-            self.wpe.weight.data[...] = std * 2**0.5 * waves(config.block_size, C)  # learned from there on
+            # Sine waves to begin with, learned from there on: a step to the neighbour is the same linear map at every
+            # place, so what one blank learns about its neighbours helps all; from random positions each place would
+            # have to learn it for itself (2.63 in place of the 2.56 above).
+            waves = sinusoids(config.block_size, C + C % 2)[:, :C]  # (T, C)
+            self.wpe.weight.data[...] = std * 2**0.5 * waves
         self.drop = Dropout(config.dropout, rng=rng)
         self.h = ModuleList(
             Block(
@@ -123,19 +127,6 @@ class Encoder(Module):
         if empty.size:
             raise ArgumentError(f"encoder: row {empty[0]} is padding only, so there is nothing to read; leave it out")
         return mask
-
-
-def waves(T: int, C: int) -> np.ndarray:
-    """Positions as sine waves: w[t, 2i] = sin(t / 10000^(2i / C)), w[t, 2i + 1] = cos(the same); (T, C) float32
-
-    A step to the neighbour is the same linear map at every place. So what one blank learns about looking at its
-    neighbours helps all; from random positions each place would have to learn it for itself (2.63 in place of the
-    2.56 above).
-    Source: Vaswani et al. 2017, section 3.5
-    """
-    angles = np.arange(T)[:, None] / 10000 ** (np.arange(0, C, 2) / C)  # (T, ceil(C / 2))
-    pairs = np.stack([np.sin(angles), np.cos(angles)], axis=2)  # (T, ceil(C / 2), 2)
-    return pairs.reshape(T, -1)[:, :C].astype(np.float32)
 
 
 class MaskedLM(TextModel):

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-import numpy as np
-
 from ..errors import ConfigError
-from .config import check_counts, check_heads, check_number, config_from_dict
+from .config import check_counts, check_heads, check_ids, check_number, config_from_dict
 
 CHOICES = {"positions": ("sinusoidal", "learned"), "norm": ("pre", "post"), "activation": ("gelu", "relu")}
 
@@ -51,12 +49,7 @@ class EncoderDecoderConfig:
                 raise ConfigError(f"{name} must be one of {', '.join(choices)}; got {getattr(self, name)!r}")
         if not isinstance(self.bias, bool):
             raise ConfigError(f"bias must be True or False, got {self.bias!r}")
-        for name in ("start_id", "end_id"):
-            value = getattr(self, name)
-            whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-            if not whole or not 0 <= value < self.vocab_size:
-                raise ConfigError(f"{name} must be a token id from 0 to {self.vocab_size - 1}, got {value!r}")
-            object.__setattr__(self, name, int(value))
+        check_ids(self, "start_id", "end_id")
         check_heads(self)
         if self.positions == "sinusoidal" and self.n_embd % 2:
             raise ConfigError(f"sinusoidal positions need an even n_embd, got {self.n_embd}; or positions='learned'")

@@ -37,7 +37,7 @@ class TextModel(Module):
         if type(config) is not cls.config_class:
             wanted = cls.config_class.__name__
             raise ArgumentError(
-                f"{cls.__name__} needs {'an' if wanted[0] in 'AEIOU' else 'a'} {wanted}, got "
+                f"{cls.__name__} needs {_with_article(wanted)}, got "
                 f"{type(config).__name__}; from a dict: {wanted}.from_dict(d)"
             )
 
@@ -79,7 +79,7 @@ class TextModel(Module):
         kind = values.pop("model_type", None)
         if kind != cls.model_type:
             raise CheckpointError(
-                f"{folder / CONFIG}: model_type is {kind!r}, a {cls.__name__} needs {cls.model_type!r}"
+                f"{folder / CONFIG}: model_type is {kind!r}, {_with_article(cls.__name__)} needs {cls.model_type!r}"
             )
         try:
             model = cls(cls.config_class.from_dict(values), seed=Undrawn())  # type: ignore[attr-defined, call-arg]
@@ -95,3 +95,7 @@ class TextModel(Module):
             tensors[name].copy_into(p.data)
         model.tokenizer = find_tokenizer(folder)
         return model.eval()
+
+
+def _with_article(name: str) -> str:
+    return f"an {name}" if name[0] in "AEIOU" else f"a {name}"

@@ -15,12 +15,14 @@ from .folder import TextModel
 from .gpt import GPT
 from .pretrained import CONFIG, add_model_files
 from .recurrent import RecurrentLM
-from .recurrent_files import MODEL_TYPE as RECURRENT
+from .recurrent_seq2seq import RecurrentSeq2Seq
 
 KINDS: tuple[type[TextModel], ...] = (
     EncoderDecoder,
     MaskedLM,
     EncoderClassifier,
+    RecurrentLM,
+    RecurrentSeq2Seq,
 )  # beside GPT; each known by its model_type
 
 
@@ -31,7 +33,7 @@ def load_model(folder: str | Path) -> Any:
     if (Path(folder) / SETTINGS).exists():
         return GPTClassifier.from_pretrained(folder)
     found = read_json(Path(folder) / CONFIG).get("model_type")
-    kinds: dict[str, Any] = {"gpt2": GPT, RECURRENT: RecurrentLM, **{kind.model_type: kind for kind in KINDS}}
+    kinds: dict[str, Any] = {"gpt2": GPT, **{kind.model_type: kind for kind in KINDS}}
     if found not in kinds:
         raise CheckpointError(f"{Path(folder) / CONFIG}: model_type is {found!r}, known are {', '.join(kinds)}")
     return kinds[found].from_pretrained(folder)
@@ -44,7 +46,7 @@ def add_files(files: FileGroup, model) -> None:
     elif hasattr(model, "add_files"):
         model.add_files(files)
     else:
-        names = ", ".join(kind.__name__ for kind in (GPT, GPTClassifier, RecurrentLM, *KINDS))
+        names = ", ".join(kind.__name__ for kind in (GPT, GPTClassifier, *KINDS))
         raise CheckpointError(
             f"models that can be saved are {names}, and any with a method add_files(files); this is a "
             f"{type(model).__name__}"

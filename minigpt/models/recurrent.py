@@ -11,7 +11,6 @@ Source: Mikolov et al. 2010; with LSTM: Sundermeyer, Schlüter & Ney 2012; tied 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -19,24 +18,29 @@ from .. import functional as F
 from .. import nn
 from ..decoding.loop import generate_ids
 from ..decoding.reader import Reader, id_rows
-from ..errors import ArgumentError, TokenizerError
-from ..files import FileGroup
+from ..errors import ShapeError
 from ..nn.recurrent import selected
 from ..randomness import as_generator
 from ..tensor import Tensor
+from .budget import check_memory
+from .folder import TextModel
 from .recurrent_config import RecurrentConfig
 
 KINDS = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
 INIT_STD = 0.1  # of the token table: recurrent layers have no layer norm that would enlarge smaller numbers
+NO_TARGET = -100  # a target that does not count: the `ignore_index` of cross entropy
 NO_LIMIT = sys.maxsize  # a state has room for a text of any length
 
 
-class RecurrentLM(nn.Module):
+class RecurrentLM(TextModel):
     """Embedding, stacked recurrent layers with dropout between, head. config: a RecurrentConfig; seed as in GPT."""
 
+    model_type = "minigpt-recurrent"
+    config_class = RecurrentConfig
+
     def __init__(self, config: RecurrentConfig, seed=0):
-        if not isinstance(config, RecurrentConfig):
-            raise ArgumentError(f"RecurrentLM needs a RecurrentConfig, got {type(config).__name__}")
+        self.check_config(config)
+        check_memory(config)
         rng = as_generator(seed)
         V, C, H = config.vocab_size, config.n_embd, config.n_hidden
         self.config = config
@@ -44,7 +48,6 @@ class RecurrentLM(nn.Module):
         self.drop = nn.Dropout(config.dropout, rng=rng)
         self.rnn = KINDS[config.cell](C, H, config.n_layer, rng=rng, dropout=config.dropout)
         self.head = None if config.tied else nn.Linear(H, V, rng=rng)
-        self._tokenizer = None
 
     def forward(self, ids, targets=None, state=None):
         """ids (B, T) integers; targets (B, T), already shifted by one -> (logits Tensor (B, T, V), loss or None)
@@ -72,16 +75,18 @@ class RecurrentLM(nn.Module):
         """(sum of the losses in nats, number of tokens that count): what a trainer adds up over shards of a batch.
 
         With config.bptt, gradients end every bptt tokens: the state goes on without the graph (truncated
-        back-propagation through time, Williams & Peng 1990).
+        back-propagation through time, Williams & Peng 1990). Raises ShapeError, ArgumentError.
         """
-        ids, targets = np.asarray(ids), np.asarray(targets)
+        ids, targets = id_rows("RecurrentLM", ids), np.asarray(targets)
+        if targets.shape != ids.shape:
+            raise ShapeError(f"RecurrentLM: targets {targets.shape} must have the shape of ids, {ids.shape}")
         T, state, parts = ids.shape[1], None, []
         step = self.config.bptt or T
         for start in range(0, T, step):
             logits, state = self.read(ids[:, start : start + step], state)
             parts.append(F.cross_entropy(logits, targets[:, start : start + step], reduction="sum"))
             state = nn.detached(state)
-        return sum(parts[1:], parts[0]), int((targets != -100).sum())
+        return sum(parts[1:], parts[0]), int((targets != NO_TARGET).sum())
 
     def generate(
         self, ids, max_new_tokens, temperature=1.0, top_k=None, top_p=None, seed=None, use_cache=True, eos_id=None,
@@ -117,42 +122,6 @@ class RecurrentLM(nn.Module):
         last = y.shape[1] - 1 if lengths is None else lengths - 1
         y = y[np.arange(y.shape[0]), last]  # (B, H)
         return self._scores(y).numpy()  # (B, V)
-
-    @property
-    def tokenizer(self):
-        """The tokenizer that belongs to the weights. Raises TokenizerError if none came with them."""
-        if self._tokenizer is None:
-            raise TokenizerError(
-                "this model has no tokenizer: no tokenizer file lay beside its weights. Set model.tokenizer = tok, "
-                "or pass the tokenizer to the function"
-            )
-        return self._tokenizer
-
-    @tokenizer.setter
-    def tokenizer(self, tokenizer):
-        if tokenizer is not None and tokenizer.vocab_size > self.config.vocab_size:
-            raise ArgumentError(
-                f"the tokenizer knows {tokenizer.vocab_size} tokens, the model only {self.config.vocab_size}"
-            )
-        self._tokenizer = tokenizer
-
-    @classmethod
-    def from_pretrained(cls, folder: str | Path) -> RecurrentLM:
-        """Read what save_pretrained wrote; the model comes in evaluation mode. Raises CheckpointError."""
-        from .recurrent_files import load_recurrent
-
-        return load_recurrent(cls, folder)
-
-    def save_pretrained(self, folder: str | Path) -> None:
-        """Write config.json, model.safetensors and the tokenizer's files, each whole or not. Raises CheckpointError."""
-        with FileGroup(folder) as files:
-            self.add_files(files)
-
-    def add_files(self, files: FileGroup) -> None:
-        """The model's files as part of a group that changes together."""
-        from .recurrent_files import add_recurrent_files
-
-        add_recurrent_files(files, self)
 
     def extra_repr(self):
         return ", ".join(f"{name}={value}" for name, value in self.config.to_dict().items())

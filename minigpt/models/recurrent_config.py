@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
-
-import numpy as np
+from dataclasses import asdict, dataclass
 
 from ..errors import ConfigError
+from .config import check_counts, check_number, config_from_dict
 
 GATES = {"rnn": 1, "gru": 3, "lstm": 4}
 
@@ -35,17 +34,11 @@ class RecurrentConfig:
     def __post_init__(self):
         if self.n_hidden is None:
             object.__setattr__(self, "n_hidden", self.n_embd)
-        for name in ("vocab_size", "n_layer", "n_embd", "n_hidden", "block_size", "bptt"):
-            value = getattr(self, name)
-            if value is None and name in ("block_size", "bptt"):
-                continue
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < 1:
-                raise ConfigError(f"{name} must be a positive integer, got {value!r}")
-            object.__setattr__(self, name, int(value))
+        optional = [name for name in ("block_size", "bptt") if getattr(self, name) is not None]
+        check_counts(self, "vocab_size", "n_layer", "n_embd", "n_hidden", *optional)
         if self.cell not in GATES:
             raise ConfigError(f"cell must be one of {', '.join(map(repr, GATES))}, got {self.cell!r}")
-        if not isinstance(self.dropout, int | float) or isinstance(self.dropout, bool) or not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout must be a number in [0, 1), got {self.dropout!r}")
+        check_number(self, "dropout", 0.0, "in [0, 1)")
         if not isinstance(self.tied, bool):
             raise ConfigError(f"tied must be True or False, got {self.tied!r}")
         if self.tied and self.n_hidden != self.n_embd:
@@ -56,11 +49,7 @@ class RecurrentConfig:
 
     @classmethod
     def from_dict(cls, values: dict) -> RecurrentConfig:
-        known = {field.name for field in fields(cls)}
-        unknown, missing = sorted(set(values) - known), sorted({"vocab_size", "n_layer", "n_embd"} - set(values))
-        if unknown or missing:
-            raise ConfigError(f"settings {unknown} are unknown, {missing} are missing; known are {sorted(known)}")
-        return cls(**values)
+        return config_from_dict(cls, values)
 
     def to_dict(self) -> dict:
         return asdict(self)

@@ -21,14 +21,14 @@ from .. import functional as F
 from .. import nn
 from ..decoding import Reader, Sampling, decode
 from ..decoding.reader import id_rows
-from ..errors import ArgumentError, ConfigError, ShapeError
+from ..errors import ConfigError, ShapeError
 from ..nn.recurrent import selected
 from ..nn.recurrent_attention import SCORES, RecurrentAttention
 from ..randomness import as_generator
 from ..tensor import Tensor
-from .recurrent import NO_LIMIT
-
-NO_TARGET = -100
+from .config import check_counts, check_heads, check_ids, check_number, config_from_dict
+from .folder import TextModel
+from .recurrent import NO_LIMIT, NO_TARGET
 
 
 @dataclass(frozen=True)
@@ -46,30 +46,30 @@ class Seq2SeqConfig:
     dropout: float = 0.0
 
     def __post_init__(self):
-        for name, least in (("vocab_size", 1), ("n_embd", 1), ("n_layer", 1), ("n_head", 1), ("start_id", 0),
-                            ("end_id", 0)):  # fmt: skip
-            value = getattr(self, name)
-            if not isinstance(value, int | np.integer) or isinstance(value, bool) or value < least:
-                raise ConfigError(f"{name} must be an integer from {least} up, got {value!r}")
-            if name.endswith("_id") and value >= self.vocab_size:
-                raise ConfigError(f"{name} is {value}, but ids end at vocab_size - 1 = {self.vocab_size - 1}")
+        check_counts(self, "vocab_size", "n_embd", "n_layer", "n_head")
+        check_ids(self, "start_id", "end_id")
+        check_number(self, "dropout", 0.0, "in [0, 1)")
         if self.attention not in (*SCORES, "multihead"):
             raise ConfigError(f"attention must be one of {', '.join(SCORES)}, multihead; got {self.attention!r}")
-        if self.attention == "multihead" and self.n_embd % self.n_head:
-            raise ConfigError(f"n_embd {self.n_embd} is not divisible by n_head {self.n_head}")
-        if not isinstance(self.dropout, int | float) or isinstance(self.dropout, bool) or not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout must be a number in [0, 1), got {self.dropout!r}")
+        if self.attention == "multihead":
+            check_heads(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Seq2SeqConfig:
+        return config_from_dict(cls, values)
 
     def to_dict(self) -> dict:
         return asdict(self)
 
 
-class RecurrentSeq2Seq(nn.Module):
+class RecurrentSeq2Seq(TextModel):
     """config: a Seq2SeqConfig; seed: int, Generator or None."""
 
+    model_type = "minigpt-recurrent-seq2seq"
+    config_class = Seq2SeqConfig
+
     def __init__(self, config: Seq2SeqConfig, seed=0):
-        if not isinstance(config, Seq2SeqConfig):
-            raise ArgumentError(f"RecurrentSeq2Seq needs a Seq2SeqConfig, got {type(config).__name__}")
+        self.check_config(config)
         rng = as_generator(seed)
         V, C = config.vocab_size, config.n_embd
         self.config = config

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from .. import functional as F
 from ..errors import ArgumentError, ShapeError
+from ..ops.attention import check_mask
 from ..randomness import as_generator
 from ..tensor import Tensor
 from .linear import Linear, check_size
@@ -49,7 +50,7 @@ class RecurrentAttention(Module):
             raise ShapeError(f"RecurrentAttention: x has batch B = {x.shape[0]}, context {context.shape[0]}")
         scores = F.label(self._scores(x, context)[:, None], "scores")  # (B, 1, Tq, Tk)
         if mask is not None:
-            scores = F.where(mask, scores, -float("inf"))
+            scores = F.where(check_mask(mask, scores.shape), scores, -float("inf"))
         weights = F.label(F.softmax(scores), "weights")  # (B, 1, Tq, Tk)
         y = (weights @ context[:, None])[:, 0]  # (B, Tq, C)
         return (y, weights) if return_weights else y

@@ -54,7 +54,11 @@ def check_lengths(name, lengths, a) -> np.ndarray | None:
     """Lengths of the rows as int64 (B,); None where all are T."""
     if lengths is None:
         return None
-    lengths, (B, T) = np.asarray(lengths), a.shape[:2]
+    B, T = a.shape[:2]
+    try:
+        lengths = np.asarray(lengths)
+    except ValueError:
+        raise ShapeError(f"{name}: lengths must be {B} integers, one for each row of the batch; these are lists") from None
     if lengths.shape != (B,) or lengths.dtype.kind not in "iu":
         raise ShapeError(
             f"{name}: lengths must be {B} integers, one for each row of the batch, got {lengths.dtype} {lengths.shape}"

@@ -9,12 +9,12 @@ import minigpt as mg
 from minigpt.bench.compare import Settings, compare, report
 from minigpt.bench.compare_gradient import gradient_through_time
 from minigpt.bench.compare_models import NAMES, TOLERANCE, sized
-from minigpt.bench.compare_recall import Recall, accuracy, distances
+from minigpt.bench.compare_recall import KEYS, VALUES, Recall, accuracy, measured
 from minigpt.cli import main
 from minigpt.models import GPT, GPTConfig, RecurrentConfig, RecurrentLM
 
 
-@pytest.mark.parametrize("budget", [400_000, 5_000_000])
+@pytest.mark.parametrize("budget", [60_000, 77_200, 400_000, 5_000_000])
 @pytest.mark.parametrize("name", NAMES)
 def test_sizes_are_within_the_tolerance(name, budget):
     for vocab_size, block_size in ((100, 128), (256, 256)):
@@ -31,46 +31,53 @@ def test_what_cannot_be_sized_is_refused():
         sized("lstm", 100, 50, 32)
 
 
-def test_rows_of_the_recall_task_repeat_and_count_from_the_second_round_on(rng):
-    task = Recall(longest=16, symbols=20)
-    given = task.rows(rng, [1, 5, 16])
-    for ids, targets, k in zip(given["ids"], given["targets"], (1, 5, 16), strict=True):
-        assert len(set(ids[:k])) == k
-        assert (targets[: k - 1] == -100).all()
-        whole = np.append(ids, targets[-1])
-        np.testing.assert_array_equal(whole[k:], whole[:-k])
-        np.testing.assert_array_equal(targets[k - 1 :], whole[k:])
-    assert distances(16) == [1, 2, 3, 4, 6, 8, 11, 16]
-    lengths = [np.count_nonzero(row == -100) + 1 for row in task.batch(3, 400)["targets"]]
-    assert min(lengths) == 1
-    assert max(lengths) == 16
+def test_rows_of_the_recall_task_give_each_key_once_and_ask_for_what_was_given(rng):
+    task = Recall(longest=40)
+    for ids, targets, distances in zip(*task.rows(rng, 20), strict=True):
+        known = {}
+        for t, (token, target, distance) in enumerate(zip(ids, targets, distances, strict=True)):
+            if token < task.questions:
+                key, value = divmod(token, VALUES)
+                assert key not in known
+                known[key] = (t, value)
+                assert (target, distance) == (-100, 0)
+            else:
+                given, value = known[token - task.questions]
+                assert (target, distance) == (task.answers + value, t - given)
+        assert len(known) == KEYS
+    assert measured(16) == [1, 2, 3, 4, 6, 8, 11, 16]
+    batch = task.batch(3, 5)
+    assert batch["ids"].shape == batch["targets"].shape == (5, 41)
+    assert max(batch["ids"].max(), batch["targets"].max()) < task.symbols
 
 
-class Copier:
-    """A stand-in model that recalls exactly what it saw up to `reach` tokens ago, and guesses symbol 0 else."""
+class Forgetful:
+    """A stand-in model that knows what was given up to `reach` tokens ago, and answers 0 else."""
 
-    config = None
-
-    def __init__(self, reach, symbols):
-        self.reach, self.symbols = reach, symbols
+    def __init__(self, task, reach):
+        self.task, self.reach = task, reach
 
     def evaluating(self):
         return mg.no_grad()
 
     def __call__(self, ids):
-        logits = np.zeros((*ids.shape, self.symbols), np.float32)
+        logits = np.zeros((*ids.shape, self.task.symbols), np.float32)
+        logits[..., self.task.answers] = 1
         for row, line in zip(ids, logits, strict=True):
-            k = 1 + next((j for j in range(len(row) - 1) if row[j + 1] == row[0]), 0)
-            for t in range(k - 1, len(row)):
-                if k <= self.reach:
-                    line[t, row[t - k + 1]] = 1
+            for t, token in enumerate(row):
+                seen = row[max(0, t - self.reach) : t]
+                given = seen[(seen < self.task.questions) & (seen // VALUES == token - self.task.questions)]
+                if given.size:
+                    line[t, self.task.answers + given[0] % VALUES] = 2
         return mg.Tensor(logits), None
 
 
 def test_accuracy_is_that_of_each_distance():
-    found = accuracy(Copier(6, 40), Recall(16, 40), rng=0)
-    assert {k: share for k, share in found.items() if k <= 6} == {1: 1.0, 2: 1.0, 3: 1.0, 4: 1.0, 6: 1.0}
-    assert max(share for k, share in found.items() if k > 6) < 0.2
+    task = Recall(32)
+    found = accuracy(Forgetful(task, 8), task, rng=0)
+    assert list(found) == measured(32)
+    assert {share for k, share in found.items() if k <= 8} == {1.0}
+    assert max(share for k, share in found.items() if k > 10) < 0.2  # 0 is right once in 8
 
 
 @pytest.mark.parametrize("kind", ["gpt", "rnn"])
@@ -111,7 +118,7 @@ def test_gradient_through_time_by_finite_differences(kind, rng):
 def test_the_command_from_end_to_end(tmp_path, capsys):
     text = tmp_path / "text.txt"
     text.write_text("the quick brown fox jumps over the lazy dog. " * 60, encoding="utf-8")
-    words = "--parameters 77200 --tokens 400 --recall-tokens 600 --block-size 8 --batch-size 4 --longest 9 --seeds 2"
+    words = "--parameters 77200 --tokens 400 --recall-tokens 600 --block-size 8 --batch-size 4 --longest 16 --seeds 2"
     words += f" --models gpt,gru --backend numpy --data {text} --out {tmp_path / 'out'}"
     assert main(["compare", *words.split()]) == 0
     table = capsys.readouterr().out
@@ -123,7 +130,7 @@ def test_the_command_from_end_to_end(tmp_path, capsys):
             assert abs(result["parameters"] - 77_200) <= 3_860
             assert len(result["gradient"]) == 8
             assert len(result["loss"]) == 400 // 32
-            assert sorted(map(int, result["recall"])) == distances(9)
+            assert sorted(map(int, result["recall"])) == measured(16)
         assert f"\n{name} " in table
     assert (tmp_path / "out" / "compare.txt").read_text(encoding="utf-8") == table
     assert (tmp_path / "out" / "compare.png").read_bytes().startswith(b"\x89PNG")
@@ -133,8 +140,8 @@ def test_what_makes_no_sense_is_refused_before_anything_is_trained():
     for models in ((), ("gpt", "gpt"), ("gpt", "mamba")):
         with pytest.raises(mg.ArgumentError):
             compare(Settings(models=models))
-    with pytest.raises(mg.ArgumentError, match="as many symbols as the longest distance 300"):
-        compare(Settings(longest=300))
+    with pytest.raises(mg.ArgumentError, match="at least its 16 keys, got 7"):
+        compare(Settings(longest=7))
 
 
 def test_the_report_takes_medians():

@@ -9,8 +9,8 @@ import minigpt as mg
 from minigpt.data import MaskedData, Masking, TokenData
 from minigpt.errors import ArgumentError, ConfigError, ShapeError
 from minigpt.inspect import capture
-from minigpt.models import GPT, EncoderConfig, GPTConfig, MaskedLM
-from minigpt.models.encoder import waves
+from minigpt.models import GPT, Encoder, EncoderConfig, GPTConfig, MaskedLM
+from minigpt.nn import sinusoids
 from minigpt.training import TrainConfig, Trainer
 
 V, T, PAD, MASK = 13, 8, 11, 12
@@ -112,14 +112,10 @@ def test_dropout_is_on_in_training_only(rng):
     assert np.array_equal(model(ids)[0].numpy(), model(ids)[0].numpy())
 
 
-def test_waves():
-    w = waves(50, 7)
-    assert w.shape == (50, 7)
-    assert w[3, 2] == pytest.approx(np.sin(3 / 10000 ** (2 / 7)))
-    assert w[3, 3] == pytest.approx(np.cos(3 / 10000 ** (2 / 7)))
-    w = waves(60, 16)
-    step, *_ = np.linalg.lstsq(w[:-1], w[1:], rcond=None)  # one linear map leads from each place to the next
-    np.testing.assert_allclose(w[:-1] @ step, w[1:], atol=1e-4)
+def test_positions_begin_as_sine_waves():
+    for C in (7, 8):
+        table = Encoder(EncoderConfig(5, 9, 1, 1, C), rng=0).wpe.weight.numpy()
+        np.testing.assert_allclose(table, (2 / (3 * C)) ** 0.5 * sinusoids(9, 8)[:, :C], rtol=1e-6)
 
 
 def test_it_learns_what_only_both_sides_tell():

@@ -7,7 +7,7 @@ import minigpt as mg
 from minigpt import optim
 from minigpt.decoding import beam_search
 from minigpt.inspect import capture
-from minigpt.models import RecurrentSeq2Seq, Seq2SeqConfig
+from minigpt.models import RecurrentLM, RecurrentSeq2Seq, Seq2SeqConfig, load_model
 
 KINDS = ["additive", "general", "dot", "multihead"]
 START, END, FIRST, V, LONGEST = 0, 1, 2, 9, 4
@@ -113,8 +113,22 @@ def test_sources_targets_and_settings_that_do_not_fit():
     with pytest.raises(mg.ShapeError, match="2 sources, but tgt has 3 rows"):
         model(np.full((2, 4), 3), np.full((3, 2), 3))
     for changes, message in (
-        ({"end_id": V}, "ids end at vocab_size - 1"), ({"attention": "luong"}, "attention must be one of"),
+        ({"end_id": V}, "end_id must be a token id from 0 to 8, got 9"), ({"attention": "luong"}, "attention must be one of"),
         ({"attention": "multihead", "n_head": 5}, "not divisible"), ({"dropout": 2}, "dropout must be"),
     ):  # fmt: skip
         with pytest.raises(mg.ConfigError, match=message):
             tiny(**{"attention": "dot", **changes})
+
+
+def test_files(tmp_path, rng):
+    model, given = tiny("multihead", n_layer=2, dropout=0.1), batch(rng, 3)
+    model.save_pretrained(tmp_path)
+    loaded = load_model(tmp_path)
+    assert type(loaded) is RecurrentSeq2Seq
+    assert loaded.config == model.config
+    with mg.no_grad():
+        wanted, _ = model.eval()(given["src"], given["tgt"], None, given["src_mask"])
+        found, _ = loaded(given["src"], given["tgt"], None, given["src_mask"])
+    np.testing.assert_array_equal(found.numpy(), wanted.numpy())
+    with pytest.raises(mg.CheckpointError, match="a RecurrentLM needs 'minigpt-recurrent'"):
+        RecurrentLM.from_pretrained(tmp_path)

@@ -70,6 +70,9 @@ def test_dropout_acts_between_layers_and_in_training_only(rng):
         ((2, 4, 5), [(1, 2, 3)], None, r"the state is the pair \(h, c\), got ndarray of 1"),
         ((2, 4, 5), [(1, 2, 3), (2, 2, 3)], None, r"state c has shape \(2, 2, 3\), needs \(layers, B, hidden\)"),
         ((2, 4, 5), [(1, 3, 3), (1, 3, 3)], None, r"state h has shape \(1, 3, 3\)"),
+        ((2, 4, 5), None, [4, 0], r"lengths\[1\] is 0, but a length is from 1 to T = 4"),
+        ((2, 4, 5), None, [4.0, 1.0], r"lengths must be 2 integers, .* got float64 \(2,\)"),
+        ((2, 4, 5), None, [[4], [1, 2]], "lengths must be 2 integers, .* these are lists"),
         ((2, 4, 5), None, [5, 1], r"lengths\[0\] is 5, but a length is from 1 to T = 4"),
     ],
 )
