@@ -61,7 +61,7 @@ def test_help_of_a_command_has_a_purpose_and_an_example(capsys, name):
     example = text.split("example:")[1].strip()
     for line in map(str.strip, example.splitlines()):
         assert line.startswith(f"minigpt {name} ")
-        cli.build_parser().parse_args(shlex.split(line)[1:])  # an example that is no valid command helps nobody
+        cli.build_parser().parse_args(shlex.split(line, comments=True)[1:])  # an example that is no valid command helps nobody
     assert importlib.import_module(f"minigpt.cli.{name}").__doc__.splitlines()[0] in text
 
 
