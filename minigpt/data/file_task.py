@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 
+from ..errors import DataError
 from .conversation import Conversation
 from .records import Labelled, read_records
 from .splits import SPLITS, check_split, split_of
@@ -15,10 +16,11 @@ class FileTask:
     """The records of a .tsv or .jsonl file. A text with a label becomes a question with a one-word answer.
 
     n_in: how many records each part has
-    Raises: DataError (see records.py)
+    Raises: DataError (see records.py; a part without records, except "val")
     """
 
     def __init__(self, path: str | os.PathLike):
+        self.path = path
         self._parts: dict[str, list[Conversation | Labelled]] = {split: [] for split in SPLITS}
         for record in read_records(path):
             self._parts[split_of(record.key)].append(record)
@@ -35,6 +37,11 @@ class FileTask:
 
     def _part(self, split, n):
         check_split(split)
+        if split != "val" and not self._parts[split]:  # without validation a model can be trained, so that may be empty
+            raise DataError(
+                f"{self.path}: none of its {sum(self.n_in.values())} records is in the part {split!r}; what a record "
+                "says chooses its part, about one in ten is for testing and eight to learn from: add records"
+            )
         return self._parts[split][:n]
 
     def score(self, example, answer):

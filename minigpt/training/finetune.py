@@ -68,7 +68,10 @@ class FinetuneSettings:
 
     def __post_init__(self):
         if sum(given is not None for given in (self.task, self.mix, self.data)) != 1:
-            raise ConfigError("one of task, mix and data says what to tune on: task is one name, mix several")
+            raise ConfigError(
+                "one of task, mix and data says what to tune on: task is one name, mix several, data a file; tasks are "
+                f"{', '.join(TASKS)}"
+            )
         if self.method not in METHODS:
             raise ConfigError(f"method is one of {', '.join(METHODS)}, got {self.method!r}")
         for name in ("examples", "val_examples", "turns", "last_k", "rank"):

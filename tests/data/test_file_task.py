@@ -43,3 +43,17 @@ def test_refused(tmp_path):
         list(task.examples("dev", 3, None))
     with pytest.raises(DataError, match=r"tsv and \.jsonl"):
         FileTask(tmp_path / "a.csv")
+
+
+def test_a_part_without_records_is_named(tmp_path):
+    """Two records, both in one part: the others say so, but for validation, which training can do without."""
+    rows = [("b", "1"), ("b", "2")]
+    task = FileTask(write(tmp_path / "a.tsv", ("text", "label"), rows))
+    (full,) = (split for split, n in task.n_in.items() if n)
+    assert len(list(task.labelled(full, None, None))) == 2
+    for split in {"train", "test"} - {full}:
+        for ask in (task.examples, task.labelled):
+            with pytest.raises(DataError, match=f"none of its 2 records is in the part '{split}'.*add records"):
+                list(ask(split, 5, None))
+    if full != "val":
+        assert list(task.examples("val", 5, None)) == []

@@ -32,8 +32,8 @@ def text_part(folder, tok, source=None, part: str = "val", val_fraction: float =
     saved = saved_data(folder)
     if saved is None:
         raise DataError(
-            f"{folder} holds no text that was kept from training; say which one to read: --data NAME|PATH; a model that "
-            "was tuned on a task is asked with --task NAME"
+            f"{folder} holds no text that was kept from training; say which one to read: --data NAME|PATH; a model "
+            "that was tuned on a task is asked with --task NAME"
         )
     if part != "train" and not saved.has_val:
         raise DataError(f"{folder} was trained without a validation part; give a text that it has not seen: --data")
