@@ -8,6 +8,7 @@ batches are the same for all; the learning rate is each architecture's own.
 from __future__ import annotations
 
 import statistics
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +44,13 @@ class Settings:
     longest: int = 128
     backend: str | None = None
 
-    def steps(self, tokens: int, block_size: int) -> int:
-        return max(1, tokens // (self.batch_size * block_size))
+    def rows(self, block_size: int) -> int:
+        """Rows of a step: about as many tokens whatever the task."""
+        return max(1, self.batch_size * self.block_size // block_size)
 
 
-def compare(settings: Settings, progress=lambda line: None) -> dict[str, Any]:
-    """{"settings": …, "models": {name: [result of each seed]}}; progress(line) is told what was found."""
+def compare(settings: Settings, progress=False) -> dict[str, Any]:
+    """{"settings": …, "models": {name: [result of each seed]}, "seconds", "cpu_seconds"}; progress: bars on stderr."""
     if not settings.models or len(set(settings.models)) < len(settings.models):
         raise ArgumentError(f"name each architecture once, at least one of {', '.join(NAMES)}: got {settings.models}")
     corpus = load_corpus(settings.data)
@@ -63,16 +65,20 @@ def compare(settings: Settings, progress=lambda line: None) -> dict[str, Any]:
         for name in settings.models
     ]  # refused now rather than after minutes
     results: dict[str, list] = {name: [] for name in settings.models}
+    start, cpu_start = time.perf_counter(), time.process_time()
     for seed in range(1, settings.seeds + 1):
         for language, copier in every:
-            result = on_text(settings, language, data, seed) | on_recall(settings, copier, recall, seed)
-            results[language.name].append(result)
-            progress(f"{language.name}, seed {seed}: {result['val_loss']:.3f} nats/char")
-    return {"settings": {**vars(settings), "models": list(settings.models)}, "models": results}
+            text = on_text(settings, language, data, seed, progress)
+            results[language.name].append(text | on_recall(settings, copier, recall, seed, progress))
+    return {
+        "settings": {**vars(settings), "models": list(settings.models)}, "models": results,
+        "seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu_start,
+    }  # fmt: skip
 
 
-def on_text(settings: Settings, model: Sized, data, seed: int) -> dict[str, Any]:
-    trainer, rate = trained(settings, model, data, settings.tokens, settings.block_size, seed)
+def on_text(settings: Settings, model: Sized, data, seed: int, progress=False) -> dict[str, Any]:
+    bar = f"{model.name}, seed {seed}, text" if progress else None
+    trainer, rate = trained(settings, model, data, settings.tokens, settings.block_size, seed, bar)
     batch = next(iter(data.val_batches(settings.batch_size)))
     norms = gradient_through_time(trainer.model, batch["ids"], batch["targets"])
     history = trainer.history
@@ -82,28 +88,34 @@ def on_text(settings: Settings, model: Sized, data, seed: int) -> dict[str, Any]
     }  # fmt: skip
 
 
-def on_recall(settings: Settings, model: Sized, task: Recall, seed: int) -> dict[str, Any]:
-    trainer, _ = trained(settings, model, task, settings.recall_tokens, task.block_size, seed)
+def on_recall(settings: Settings, model: Sized, task: Recall, seed: int, progress=False) -> dict[str, Any]:
+    bar = f"{model.name}, seed {seed}, recall" if progress else None
+    trainer, _ = trained(settings, model, task, settings.recall_tokens, task.block_size, seed, bar)
     found = accuracy(trainer.model, task, np.random.default_rng(seed + 10**6))
     return {"recall_width": model.width, "recall_parameters": model.parameters, "recall": found,
             "recall_loss": trainer.history["loss"].tolist()}  # fmt: skip
 
 
-def trained(settings: Settings, model: Sized, data, tokens: int, block_size: int, seed: int) -> tuple[Trainer, float]:
-    """(the trainer at the end of its budget, tokens a second)"""
-    steps, lr = settings.steps(tokens, block_size), RATES[model.name]
+def trained(
+    settings: Settings, model: Sized, data, tokens: int, block_size: int, seed: int, bar: str | None = None
+) -> tuple[Trainer, float]:
+    """(the trainer at the end of its budget, tokens a second); bar: what stands beside a bar on stderr, None: no bar"""
+    from tqdm import trange
+
+    rows, lr = settings.rows(block_size), RATES[model.name]
+    steps = max(1, tokens // (rows * block_size))
     config = TrainConfig(
-        steps=steps, batch_size=settings.batch_size, lr=lr, min_lr=lr / 20, warmup=min(50, steps), weight_decay=0.01,
+        steps=steps, batch_size=rows, lr=lr, min_lr=lr / 20, warmup=min(50, steps), weight_decay=0.01,
         backend=settings.backend, seed=seed, progress=False,
     )  # fmt: skip
     trainer = Trainer(model.make(seed), data, config)
     start, timed = time.perf_counter(), 0
-    for number in range(steps):
+    for number in trange(steps, desc=bar, disable=bar is None, unit="step", file=sys.stderr):
         if number == min(UNTIMED, steps - 1):
             start = time.perf_counter()
         trainer.step()
         timed += number >= min(UNTIMED, steps - 1)
-    return trainer, timed * settings.batch_size * block_size / (time.perf_counter() - start)
+    return trainer, timed * rows * block_size / (time.perf_counter() - start)
 
 
 def median(results: list[dict], what) -> float:
@@ -118,7 +130,8 @@ def report(found: dict[str, Any]) -> str:
     gs = [k for k in (8, 32, block - 1) if k < block]
     lines = [
         f"{settings['data']}, {settings['tokens']:,} characters; recall, {settings['recall_tokens']:,} tokens; "
-        f"{settings['seeds']} seed{'s' * (settings['seeds'] > 1)}, medians",
+        f"{settings['seeds']} seed{'s' * (settings['seeds'] > 1)}, medians; {found['seconds']:.0f} s "
+        f"({found['cpu_seconds']:.0f} s of CPU time)",
         f"{'':6}{'width':>6}{'parameters':>12}{'val loss':>10}{'tokens/s':>10}"
         + "".join(f"{f'grad {k}':>10}" for k in gs) + "".join(f"{f'recall {k}':>12}" for k in ks),
     ]  # fmt: skip
@@ -130,7 +143,9 @@ def report(found: dict[str, Any]) -> str:
         line += "".join(f"{median(results, lambda r, k=k: r['recall'][k]):>12.1%}" for k in ks)
         lines.append(line)
     lines.append("grad k: gradient norm k tokens back, relative to k = 0;")
-    lines.append(f"recall k: right answers about a value that was given k steps ago; guessing gets {1 / VALUES:.1%}.")
+    lines.append(
+        f"recall k: share of k tokens that are repeated rightly, k steps later; guessing gets {1 / VALUES:.0%}."
+    )
     return "\n".join(lines)
 
 

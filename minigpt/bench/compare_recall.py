@@ -1,10 +1,13 @@
-"""Recall: how well a model says what it saw k tokens ago.
+"""Copying distance: how well a model recalls a token that it saw k tokens ago.
 
-    c=3 a=7 c? a? b=1 a? c? …        after "c?" the answer is 3, after "a?" it is 7
+    c=3 c?   a=1 f=2 b=3 a? f? b?   e=2 d=0 e? d?  …        episodes of k = 1, 3 and 2
 
-A token such as c=3 gives a key its value, once in a row; every other token asks for one of the keys given so far. An
-attention layer needs one comparison to find the value, whatever k is. A recurrent network has to take each value in
-when it comes, and hold them all against everything that comes between. Guessing gets 1 / VALUES of the answers right.
+An episode gives k keys a value each and then asks for them in the same order, so that each answer was given k tokens
+before, and k values have to be kept at a time. A row is a chain of episodes in which each of K keys comes once; k is
+drawn log-uniformly from 1 to K, so that there are always short ones to begin to learn from.
+
+An attention layer finds a value by its key, however far back it stands. A state must have room for all k, and give them
+out as a queue does; it needs no keys for that. Guessing gets 1 / VALUES of the answers right.
 """
 
 from __future__ import annotations
@@ -15,46 +18,51 @@ from ..errors import ArgumentError
 from ..randomness import as_generator
 
 NO_TARGET = -100
-KEYS, VALUES = 16, 8
+VALUES = 4
 
 
 class Recall:
-    """Data for a Trainer: batch(rng, n) -> ids, targets (n, T), T = K + 1: no question is more than K = `longest` off.
+    """Data for a Trainer: batch(rng, n) -> ids, targets (n, 2 K) with a target at each question. K = `longest`.
 
     Ids: key * VALUES + value gives a value; then one question for each key, and one answer for each value.
     """
 
-    questions = KEYS * VALUES
-    answers = questions + KEYS
-    symbols = answers + VALUES
-
     def __init__(self, longest: int = 128):
-        if longest < KEYS:
-            raise ArgumentError(f"recall needs a longest distance of at least its {KEYS} keys, got {longest}")
+        if longest < 2:
+            raise ArgumentError(f"recall compares distances, so the longest must be at least 2, got {longest}")
         self.longest = longest
-        self.block_size = longest + 1
+        self.block_size = 2 * longest
+        self.questions = longest * VALUES
+        self.answers = self.questions + longest
+        self.symbols = self.answers + VALUES
 
     def batch(self, rng, n: int) -> dict[str, np.ndarray]:
-        ids, targets, _ = self.rows(as_generator(rng), n)
+        rng = as_generator(rng)
+        ids, targets, _ = self.rows(rng, [self._episodes(rng) for _ in range(n)])
         return {"ids": ids, "targets": targets}
 
-    def rows(self, rng, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """ids, targets, and the distance from each question to its value (0 where nothing is asked), (n, T) each."""
-        T, rows = self.block_size, np.arange(n)
-        given = np.argsort(rng.random((n, T - 1)), axis=1)[:, : KEYS - 1] + 1  # (n, KEYS - 1) different places
-        given = np.concatenate([np.zeros((n, 1), int), given], axis=1)  # the first token is one of them
-        values = rng.integers(0, VALUES, (n, KEYS))
-        ids, targets, distances = np.zeros((n, T), int), np.full((n, T), NO_TARGET), np.zeros((n, T), int)
-        for t in range(T):
-            known = given <= t  # (n, KEYS)
-            key = np.where(known, rng.random((n, KEYS)), -1).argmax(axis=1)  # one of those given so far
-            ids[:, t] = self.questions + key
-            targets[:, t] = self.answers + values[rows, key]
-            distances[:, t] = t - given[rows, key]
-        keys = np.broadcast_to(np.arange(KEYS), (n, KEYS))
-        places = rows[:, None], given
-        ids[places], targets[places], distances[places] = keys * VALUES + values, NO_TARGET, 0
-        distances[distances == np.arange(T)] = 0
+    def _episodes(self, rng) -> np.ndarray:
+        """Lengths of a row's episodes, together K, in any order: the last one drawn may have been cut short."""
+        lengths, left = [], self.longest
+        while left:
+            lengths.append(min(left, int(np.exp(rng.uniform(0, np.log(self.longest + 1))))))
+            left -= lengths[-1]
+        return rng.permutation(lengths)
+
+    def rows(self, rng, episodes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """One row for each list of lengths: ids, targets, and k at the questions, 0 elsewhere; (n, 2 K) each."""
+        n, K = len(episodes), self.longest
+        ids, targets, distances = (np.full((n, 2 * K), fill) for fill in (0, NO_TARGET, 0))
+        for row, lengths in enumerate(episodes):
+            keys, values, first = rng.permutation(K), rng.integers(0, VALUES, K), 0
+            for k in lengths:
+                some = slice(first, first + k)  # of the keys
+                given, asked = slice(2 * first, 2 * first + k), slice(2 * first + k, 2 * (first + k))
+                ids[row, given] = keys[some] * VALUES + values[some]
+                ids[row, asked] = self.questions + keys[some]
+                targets[row, asked] = self.answers + values[some]
+                distances[row, asked] = k
+                first += k
         return ids, targets, distances
 
 
@@ -64,13 +72,14 @@ def measured(longest: int) -> list[int]:
     return sorted({*(k for k in steps if k <= longest), longest})
 
 
-def accuracy(model, task: Recall, rng, texts: int = 400) -> dict[int, float]:
-    """Distance k -> share of right answers among the questions from above 0.8 k up to k tokens after their value."""
-    ids, targets, distances = task.rows(as_generator(rng), texts)
-    right = []
+def accuracy(model, task: Recall, rng, texts: int = 16) -> dict[int, float]:
+    """Distance k -> share of right answers in rows of episodes of k; what remains of a row is one episode more."""
+    rng, found, K = as_generator(rng), {}, task.longest
     with model.evaluating():
-        for start in range(0, texts, 50):
-            logits, _ = model(ids[start : start + 50])
-            right.append(logits.numpy().argmax(axis=-1) == targets[start : start + 50])
-    every = np.concatenate(right)  # (texts, T)
-    return {k: float(every[(distances > 0.8 * k) & (distances <= k)].mean()) for k in measured(task.longest)}
+        for k in measured(K):
+            lengths = [k] * (K // k) + [K % k] * (K % k > 0)
+            ids, targets, distances = task.rows(rng, [lengths] * texts)
+            logits, _ = model(ids)
+            likeliest = logits.numpy().argmax(axis=-1)  # (texts, 2 K)
+            found[k] = float((likeliest == targets)[distances == k].mean())
+    return found

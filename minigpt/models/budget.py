@@ -24,6 +24,7 @@ from pathlib import Path
 from ..errors import ConfigError
 from .config import PUBLISHED, SHAPES, GPTConfig
 from .encoder_decoder_config import EncoderDecoderConfig
+from .recurrent_config import RecurrentConfig
 
 FLOAT = 4  # bytes
 
@@ -51,7 +52,7 @@ def training_flops(config: GPTConfig) -> int:
     return 3 * forward_flops(config)
 
 
-def check_memory(config: GPTConfig | EncoderDecoderConfig) -> None:
+def check_memory(config: GPTConfig | EncoderDecoderConfig | RecurrentConfig) -> None:
     """Raise ConfigError if the weights alone are more than the memory that is available; pass if that is unknown."""
     needed, available = FLOAT * config.n_parameters(), available_bytes()
     if available is not None and needed > available:

@@ -58,7 +58,9 @@ def check_lengths(name, lengths, a) -> np.ndarray | None:
     try:
         lengths = np.asarray(lengths)
     except ValueError:
-        raise ShapeError(f"{name}: lengths must be {B} integers, one for each row of the batch; these are lists") from None
+        raise ShapeError(
+            f"{name}: lengths must be {B} integers, one for each row of the batch; these are lists"
+        ) from None
     if lengths.shape != (B,) or lengths.dtype.kind not in "iu":
         raise ShapeError(
             f"{name}: lengths must be {B} integers, one for each row of the batch, got {lengths.dtype} {lengths.shape}"

@@ -36,7 +36,10 @@ def test_comes_back_as_what_it_was(kind, tmp_path):
 
 
 def test_what_cannot_be_saved_is_told_what_can(tmp_path):
-    with pytest.raises(CheckpointError, match=r"GPT, GPTClassifier, EncoderDecoder.*RecurrentSeq2Seq.*add_files\(files\); this is a Linear"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"GPT, GPTClassifier, EncoderDecoder.*RecurrentSeq2Seq.*add_files\(files\); this is a Linear",
+    ):
         add_files(FileGroup(tmp_path), Linear(2, 3))
 
 

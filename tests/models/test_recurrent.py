@@ -148,7 +148,7 @@ def test_a_folder_of_another_model_is_refused(tmp_path):
     GPT(GPTConfig(7, 4, 1, 1, 4)).save_pretrained(tmp_path)
     with pytest.raises(mg.CheckpointError, match="model_type is 'gpt2', a RecurrentLM needs 'minigpt-recurrent'"):
         RecurrentLM.from_pretrained(tmp_path)
-    with pytest.raises(mg.CheckpointError, match="no folder .*nowhere"):
+    with pytest.raises(mg.CheckpointError, match=r"no folder .*nowhere"):
         RecurrentLM.from_pretrained(tmp_path / "nowhere")
 
 

@@ -113,7 +113,8 @@ def test_sources_targets_and_settings_that_do_not_fit():
     with pytest.raises(mg.ShapeError, match="2 sources, but tgt has 3 rows"):
         model(np.full((2, 4), 3), np.full((3, 2), 3))
     for changes, message in (
-        ({"end_id": V}, "end_id must be a token id from 0 to 8, got 9"), ({"attention": "luong"}, "attention must be one of"),
+        ({"end_id": V}, "end_id must be a token id from 0 to 8, got 9"),
+        ({"attention": "luong"}, "attention must be one of"),
         ({"attention": "multihead", "n_head": 5}, "not divisible"), ({"dropout": 2}, "dropout must be"),
     ):  # fmt: skip
         with pytest.raises(mg.ConfigError, match=message):

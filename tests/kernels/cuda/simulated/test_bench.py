@@ -162,7 +162,7 @@ def test_on_the_command_line(capsys, tmp_path):
 
 
 def test_write_on_the_command_line(tmp_path, monkeypatch, capsys, table):
-    monkeypatch.setattr("minigpt.cli.bench.cuda_table", lambda args: table)
+    monkeypatch.setattr("minigpt.cli.bench_kernels.cuda_table", lambda args: table)
     page = tmp_path / "page.md"
     page.write_text(f"by hand\n{MARKERS[0]}\nold\n{MARKERS[1]}\nby hand")
     assert main(["bench", "kernels", "--backend", "cuda", "--write", str(page)]) == 0
