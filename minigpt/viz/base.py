@@ -22,8 +22,8 @@ class View(ABC):
     """One picture of some arrays. Subclasses keep the arrays as public attributes.
 
     title     str, one line
-    script    name of the JavaScript file that makes the HTML live, or several, the last with `draw`; None for a
-              picture only
+    script    name of the JavaScript file that makes the HTML live, or a tuple of names, the last of them that file and
+              the others what it shares with other views; None for a picture only
     """
 
     title: str
@@ -43,7 +43,7 @@ class View(ABC):
 
     def to_html(self):
         """The view as one self-contained HTML fragment: no network, no ids, readable without scripts."""
-        png = _smaller(self._picture("png", FALLBACK_DPI))
+        png = smaller(self._picture("png", FALLBACK_DPI))
         return html.fragment(self.title, self.alt(), png, self.data() if self.script else None, self.script)
 
     def _repr_html_(self):
@@ -99,7 +99,7 @@ def checked_path(path):
     return path
 
 
-def _smaller(png):
+def smaller(png):
     """The same picture with a palette of few colours: about a third of the bytes."""
     from PIL import Image  # Matplotlib depends on it
 

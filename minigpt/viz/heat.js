@@ -1,5 +1,4 @@
 // One heat map with labels: a canvas of one pixel a cell, a frame around the cell pointed at, arrow keys.
-const floats = (text) => new Float32Array(bytes(text).buffer);
 const limit = (x, low, high) => Math.max(low, Math.min(high, x));
 const clipped = (text, most = 14) => { const c = [...text]; return c.length > most ? c.slice(0, most - 1).join("") + "…" : text; };
 const number = (x) => Number.isNaN(x) ? "masked" : x === 0 ? "0" : String(Number(x.toPrecision(4)));

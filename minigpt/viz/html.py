@@ -77,8 +77,8 @@ def fragment(title, alt, png, data=None, script=None):
     title, alt   plain text: what a screen reader says of the view, and of its picture
     png          bytes of the fallback picture
     data         dict of numbers, strings and lists handed to the script; None for a picture only
-    script       name of the JavaScript file that defines `draw(data)`, which returns the live element; or several,
-                 those that it needs first
+    script       name of the JavaScript file that defines `draw(data)`, which returns the live element; or a tuple of
+                 names, the last of them that file, the others what it shares with other views
     """
     picture = (
         f'<img src="data:image/png;base64,{base64_text(png)}" alt="{attribute(alt)}" '
@@ -86,14 +86,15 @@ def fragment(title, alt, png, data=None, script=None):
     )
     if script is None:
         return f'<div class="mg-view" role="group" aria-label="{attribute(title)}">{picture}</div>'
+    names = (script,) if isinstance(script, str) else tuple(script)
     payload = script_json(data)
-    scripts = "\n".join(resource(name) for name in ([script] if isinstance(script, str) else script))
-    view_hash = hashlib.sha256(f"{script}\n{payload}".encode()).hexdigest()[:16]
+    view_hash = hashlib.sha256(f"{'+'.join(names)}\n{payload}".encode()).hexdigest()[:16]
+    code = "\n".join(resource(name) for name in ("view.js", *names))
     # JupyterLab reads data-lm-suppress-shortcuts: arrow keys inside the view are the view's own.
     return (
         f'<div class="mg-view" data-view="{view_hash}" data-lm-suppress-shortcuts="true" role="group" '
         f'aria-label="{attribute(title)}">\n<style>\n{resource("view.css")}\n</style>\n{picture}\n'
-        f'<script>\n(() => {{\n"use strict";\n{resource("view.js")}\n{scripts}\n'
+        f'<script>\n(() => {{\n"use strict";\n{code}\n'
         f'start("{view_hash}", {payload}, draw);\n}})();\n</script>\n</div>'
     )
 

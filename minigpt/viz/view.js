@@ -8,6 +8,18 @@ function bytes(text) {
   return out;
 }
 
+// float32 numbers of a base64 string
+function floats(text) {
+  return new Float32Array(bytes(text).buffer);
+}
+
+// A number to read, with a true minus sign: -0.5 -> "−0.50"; masked scores are "−∞".
+function numeral(x, digits = 2) {
+  if (!Number.isFinite(x)) return Number.isNaN(x) ? "NaN" : x < 0 ? "−∞" : "∞";
+  const text = Math.abs(x).toFixed(digits);
+  return x < 0 && Number(text) !== 0 ? `−${text}` : text;
+}
+
 // el("button", {class: "head"}, "text", otherElement); a name such as "svg:path" makes an SVG element
 function el(name, attributes, ...children) {
   const node = name.startsWith("svg:")

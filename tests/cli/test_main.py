@@ -59,9 +59,9 @@ def test_help_lists_every_command_with_a_line(capsys):
 def test_help_of_a_command_has_a_purpose_and_an_example(capsys, name):
     text = help_of(capsys, name)
     example = text.split("example:")[1].strip()
-    for line in map(str.strip, example.splitlines()):
+    for line in map(str.strip, example.splitlines()):  # one that is no valid command helps nobody
         assert line.startswith(f"minigpt {name} ")
-        cli.build_parser().parse_args(shlex.split(line, comments=True)[1:])  # an example that is no valid command helps nobody
+        cli.build_parser().parse_args(shlex.split(line, comments=True)[1:])
     assert importlib.import_module(f"minigpt.cli.{name}").__doc__.splitlines()[0] in text
 
 
