@@ -12,6 +12,8 @@ from importlib import import_module
 _HOME = {
     "AttentionGrid": "attention",
     "Comparison": "comparison",
+    "CrossAttention": "attention",
+    "HeadView": "heads",
     "KernelThreads": "threads",
     "LayerStatistics": "layers",
     "LossCurve": "loss",
@@ -24,7 +26,7 @@ _HOME = {
 }
 
 __all__ = [
-    "AttentionGrid", "Comparison", "KernelThreads", "LayerStatistics", "LossCurve", "LossMask", "ReliabilityDiagram",
+    "AttentionGrid", "Comparison", "CrossAttention", "HeadView", "KernelThreads", "LayerStatistics", "LossCurve", "LossMask", "ReliabilityDiagram",
     "SamplingSteps", "TokenScores", "View", "visible",
 ]  # fmt: skip
 
