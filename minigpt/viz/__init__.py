@@ -15,9 +15,11 @@ _HOME = {
     "AttentionRollout": "rollout",
     "Comparison": "comparison",
     "ComputationGraph": "graph",
+    "CrossAttention": "attention",
     "EmbeddingPCA": "pca",
     "HeadScores": "head_scores",
     "HeadTraining": "head_training",
+    "HeadView": "heads",
     "KernelThreads": "threads",
     "LayerHistograms": "histograms",
     "LayerStatistics": "layers",
@@ -34,10 +36,10 @@ _HOME = {
 }
 
 __all__ = [
-    "AblationEffect", "AttentionGrid", "AttentionRollout", "Comparison", "ComputationGraph", "EmbeddingPCA",
-    "HeadScores", "HeadTraining", "KernelThreads", "LayerHistograms", "LayerStatistics", "LogitLens", "LossCurve",
-    "LossMask", "PatchingGrid", "PositionCosine", "ReliabilityDiagram", "SamplingSteps", "TokenScores", "View",
-    "visible",
+    "AblationEffect", "AttentionGrid", "AttentionRollout", "Comparison", "ComputationGraph", "CrossAttention",
+    "EmbeddingPCA", "HeadScores", "HeadTraining", "HeadView", "KernelThreads", "LayerHistograms", "LayerStatistics",
+    "LogitLens", "LossCurve", "LossMask", "PatchingGrid", "PositionCosine", "ReliabilityDiagram", "SamplingSteps",
+    "TokenScores", "View", "visible",
 ]  # fmt: skip
 
 

@@ -1,14 +1,7 @@
 // The layer × head grid: small maps to compare, one large map to read, and the text shaded by one query row.
 function draw(d) {
-  const [L, H, T] = d.shape;
-  const keyTokens = d.keys || d.tokens, K = keyTokens.length, most = Math.max(T, K);
-  const weights = bytes(d.weights), rgb = bytes(d.colours);
-  const perHead = d.causal ? T * (T + 1) / 2 : T * K;
-  const masked = (i, j) => d.causal && j > i;
-  // stored row by row; of a causal map only the keys 0..i of each query i
-  const at = (l, h, i, j) => weights[(l * H + h) * perHead + (d.causal ? i * (i + 1) / 2 + j : i * K + j)];
-  const colour = (w) => `rgb(${rgb[3 * w]},${rgb[3 * w + 1]},${rgb[3 * w + 2]})`;
-  const nats = (l, h) => d.entropy[l][h] === null ? "no live rows" : `${d.entropy[l][h].toFixed(2)} nats`;
+  const {L, H, T, K, keyTokens, rgb, masked, at, why, colour, nats, grey} = readWeights(d);
+  const most = Math.max(T, K);
   const name = (l, h) => `layer ${l}, head ${h}`;
   const limit = (x, low, high) => Math.max(low, Math.min(high, x));
   const short = (text) => { const c = [...text]; return c.length > 14 ? c.slice(0, 13).join("") + "…" : text; };
@@ -21,7 +14,8 @@ function draw(d) {
     canvas.className = size >= most ? "crisp" : "";
     const image = new ImageData(K, T);
     for (let i = 0; i < T; i++)
-      for (let j = 0; j < (d.causal ? i + 1 : K); j++) {
+      for (let j = 0; j < K; j++) {
+        if (masked(i, j)) continue;
         const w = at(l, h, i, j), p = 4 * (i * K + j);
         image.data[p] = rgb[3 * w];
         image.data[p + 1] = rgb[3 * w + 1];
@@ -58,7 +52,7 @@ function draw(d) {
       word.style.backgroundColor = masked(i, k) ? "" : colour(w);
       word.style.color = masked(i, k) ? "" : rgb[3 * w + 1] > 130 ? "#000" : "#fff";
     });
-    const weight = masked(i, j) ? "masked, a later token" : dead ? "0, this query attends to nothing" : (at(l, h, i, j) / 255).toFixed(2);
+    const weight = masked(i, j) ? why(i, j) : dead ? "0, this query attends to nothing" : (at(l, h, i, j) / 255).toFixed(2);
     now.replaceChildren(`${name(l, h)}: query ${i} `, el("b", {}, d.tokens[i]), ` → key ${j} `, el("b", {}, keyTokens[j]), ": ", el("b", {}, weight));
     about.textContent = `The text, shaded by what query ${i} reads in ${name(l, h)}:`;
     buttons[l][h].firstChild.append(mark);
@@ -152,7 +146,7 @@ function draw(d) {
   ramp.getContext("2d").putImageData(strip, 0, 0);
   const bar = el("div", {class: "soft", role: "img", "aria-label": "colour bar: attention weight, 0 to 1"}, ramp,
     el("div", {style: "display:flex;justify-content:space-between;width:260px"}, ...["0", "0.25", "0.5", "0.75", "1"].map((t) => el("span", {}, t))),
-    "attention weight, 0 to 1, shown in steps of 1/255" + (d.causal ? "; grey: masked" : ""));
+    "attention weight, 0 to 1, shown in steps of 1/255" + grey);
   const pane = el("div", {style: `width:${room + wide + 16}px;max-width:100%`}, heading, el("div", {class: "wide", style: "max-height:85vh"}, large), about, text);
 
   enlarge(0, 0);

@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 
 from . import figure, html
-from .attention import UNITS
+from .weights import UNITS
 
 LABEL_POINTS = 5.5  # the smallest token labels; where they would be smaller they are left out
 LABEL_LENGTH = 14  # longer tokens are cut in the labels, not in the data
@@ -94,9 +94,8 @@ def _draw_head(ax, page, view, layer, head, colours):
     """One map and its caption: layer, head, entropy, in as many words as there is room for."""
     x, y = page.corner(layer, head)
     width, height = page.panel
-    after_query = np.triu(np.full(view.weights.shape[2:], view.causal), k=1)
     ax.imshow(
-        np.ma.array(view.weights[layer, head], mask=after_query),
+        np.ma.array(view.weights[layer, head], mask=~view.seen),
         cmap=colours,
         vmin=0,
         vmax=1,

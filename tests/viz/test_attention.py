@@ -8,7 +8,7 @@ import pytest
 
 from minigpt.errors import ArgumentError, NumericsError, ShapeError
 from minigpt.viz import AttentionGrid
-from minigpt.viz.attention import mean_entropy
+from minigpt.viz.weights import mean_entropy
 
 
 def letters(T):
@@ -169,7 +169,7 @@ def test_size_of_a_page(attention):
 
 def test_a_page_no_browser_could_show_is_refused(monkeypatch, attention):
     view = AttentionGrid(attention(1, 1, 8), letters(8))
-    monkeypatch.setattr("minigpt.viz.attention.LARGEST_PAGE", 63)
+    monkeypatch.setattr("minigpt.viz.weights.LARGEST_PAGE", 63)
     with pytest.raises(ArgumentError, match=r"at most 63, got 64.*\.fig\(\)"):
         view._repr_html_()
     view.fig()

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import AttentionGrid
+from .. import AttentionGrid, CrossAttention, HeadView
 
 TOKENS = ["The", " cat", " sat", " on", " the", " mat", " and", " slept"]
 
@@ -26,4 +26,25 @@ def attention_grid():
     return AttentionGrid(causal_weights(3, 4, len(TOKENS)), TOKENS, title="Three layers, four heads")
 
 
-EXAMPLES = {"AttentionGrid": attention_grid}
+def head_view():
+    weights = causal_weights(3, 4, len(TOKENS))
+    return HeadView(weights, TOKENS, title="What four heads read", layer=2)
+
+
+def cross_attention():
+    """The last two words change places; the source is filled up with padding."""
+    source = ["Ich", " mag", " Äpfel", " essen", "<pad>", "<pad>"]
+    target = ["I", " like", " eating", " apples"]
+    real = np.array([True] * 4 + [False] * 2)
+    goes_to = np.array([0, 1, 3, 2])
+    distance = np.abs(np.arange(6) - goes_to[:, None])  # (T, S)
+    sharp = np.array([[0.6, 1.2], [2.5, 0.2]])[..., None, None]  # (L, H, 1, 1)
+    weights = softmax(np.where(real, -sharp * distance, -np.inf))
+    return CrossAttention(weights, target, source, source_mask=real)
+
+
+EXAMPLES = {
+    "AttentionGrid": attention_grid,
+    "HeadView": head_view,
+    "CrossAttention": cross_attention,
+}
