@@ -48,12 +48,14 @@ def add_arguments(parser):
     )  # fmt: skip
     parser.add_argument("--val-fraction", type=float, default=0.1, help="the split of --data (default: 0.1)")
     parser.add_argument("--tokens", type=positive, metavar="N", help="stop after N tokens (default: the whole part)")
-    parser.add_argument("--compare", type=Path, metavar="FOLDER", help="a second checkpoint, on the same text")
+    parser.add_argument(
+        "--compare", type=Path, metavar="FOLDER", help="a second checkpoint, for the same text or questions"
+    )
     parser.add_argument("--bins", type=positive, default=15, help="bins of the calibration (default: 15)")
     parser.add_argument("--binning", choices=BINNINGS, default=BINNINGS[0], help="(default: %(default)s)")
     parser.add_argument("--calibration", type=Path, metavar="FILE", help="reliability diagram: .html, .png, .svg, .pdf")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to this file as well")
-    parser.add_argument("--seed", type=int, default=0, help="seed of intervals and samples (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of intervals, samples and questions (default: 0)")
     tasks = parser.add_argument_group("tasks")
     tasks.add_argument(
         "--task", nargs="+", metavar="NAME|FILE",

@@ -45,11 +45,11 @@ from .common import add_dataclass_flags, check_tables, given_flags, positive
 
 HELP = "tune a trained model on a task, so that it answers"
 EXAMPLE = (
-    "minigpt finetune --task arithmetic --from runs/demo --out runs/sums\n"
-    "  minigpt finetune --mix reverse,dates --from scratch --out runs/two   # no trained model needed\n"
+    "minigpt finetune --task arithmetic --from runs/demo --out runs/sums   # then minigpt chat --model runs/sums\n"
+    "  minigpt finetune --mix reverse,dates --from scratch --out runs/two    # no trained model needed\n"
     "  minigpt finetune --task reverse --from runs/sums --method lora --out runs/reverse\n"
-    "  minigpt finetune --data reviews.tsv --from runs/demo --method head   # columns text and label\n"
-    "  minigpt finetune --resume runs/sums   # after Ctrl-C"
+    "  minigpt finetune --data reviews.tsv --from runs/demo --method head    # columns text and label\n"
+    "  minigpt finetune --resume runs/sums    # after Ctrl-C"
 )
 FILE = "finetune.json"
 RECIPE = {"steps": 1500, "batch_size": 64, "lr": 2e-3, "eval_interval": 250, "out": "runs/finetune"}

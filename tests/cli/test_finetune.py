@@ -123,3 +123,13 @@ def test_refused(tmp_path, base, capsys):
     ):
         assert finetune(*words, *([] if "--resume" in words else FAST)) == 2
         assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("flags", "lr"), [((), 2e-3), (("--method", "lora"), 5e-3), (("--method", "lora", "--lr", 0.1), 0.1)]
+)
+def test_lora_takes_larger_steps_unless_told(tmp_path, base, flags, lr):
+    out = tmp_path / "out"
+    assert finetune("--task", "copy", "--from", base, "--out", out, *FAST, *flags) == 0
+    assert json.loads((out / "trainer.json").read_text(encoding="utf-8"))["config"]["lr"] == lr
+    assert json.loads((out / "finetune.json").read_text(encoding="utf-8"))["settings"]["turns"] == 3

@@ -15,6 +15,8 @@ import pytest
 import minigpt
 from minigpt import cli
 from minigpt.cli import COMMANDS, main
+from minigpt.data.tasks import TASKS
+from minigpt.training.finetune import METHODS
 
 ROOT = Path(minigpt.__file__).parents[1]
 ACTIONS = [
@@ -59,9 +61,10 @@ def test_help_lists_every_command_with_a_line(capsys):
 def test_help_of_a_command_has_a_purpose_and_an_example(capsys, name):
     text = help_of(capsys, name)
     example = text.split("example:")[1].strip()
-    for line in map(str.strip, example.splitlines()):  # one that is no valid command helps nobody
+    for line in map(str.strip, example.splitlines()):
         assert line.startswith(f"minigpt {name} ")
-        cli.build_parser().parse_args(shlex.split(line, comments=True)[1:])
+        words = shlex.split(line, comments=True)[1:]
+        cli.build_parser().parse_args(words)  # an example that is no valid command helps nobody
     assert importlib.import_module(f"minigpt.cli.{name}").__doc__.splitlines()[0] in text
 
 
@@ -160,3 +163,13 @@ def test_ctrl_c_outside_of_training_is_130_without_traceback(capsys, monkeypatch
     assert main(["data", "show", "python"]) == 130
     out, err = capsys.readouterr()
     assert (out, err) == ("", "stopped\n")
+
+
+def test_help_of_finetune_names_every_task_and_method(capsys):
+    """With what a task asks, and what each method does; and no default that cannot be typed."""
+    text = help_of(capsys, "finetune")
+    for task in TASKS:
+        assert re.search(rf"^  {task} .* -> ", text, re.MULTILINE), task
+    for method in METHODS:
+        assert re.search(rf"^  {method} ", text, re.MULTILINE), method
+    assert "None" not in text + help_of(capsys, "train")
