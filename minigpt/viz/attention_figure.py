@@ -9,12 +9,11 @@ import numpy as np
 from matplotlib.cm import ScalarMappable
 
 from . import figure, html
+from .figure import INK, SOFT, VERBATIM
 from .weights import UNITS
 
 LABEL_POINTS = 5.5  # the smallest token labels; where they would be smaller they are left out
 LABEL_LENGTH = 14  # longer tokens are cut in the labels, not in the data
-INK, SOFT = "#222222", "#555555"
-_VERBATIM = {"parse_math": False, "usetex": False}  # a token "$x$" is text, not a formula
 
 
 class _Layout(NamedTuple):
@@ -113,7 +112,7 @@ def _draw_head(ax, page, view, layer, head, colours):
 
 def _draw_tokens(ax, page, L, H):
     """Query tokens left of the first column, key tokens below the last row."""
-    style = {"fontsize": page.points, "color": INK, **_VERBATIM}
+    style = {"fontsize": page.points, "color": INK, **VERBATIM}
     width, height = page.panel
     for k, label in enumerate(page.queries):
         for layer in range(L):
@@ -131,7 +130,7 @@ def _draw_words(ax, page, view):
     """Title, what the numbers mean, and the names of the axes."""
     L, H, _, _ = view.weights.shape
     title = figure.drawable(html.clip(view.title, int(page.width * 9)))
-    ax.text(0.15, page.height - 0.3, title, fontsize=12, color=INK, **_VERBATIM)
+    ax.text(0.15, page.height - 0.3, title, fontsize=12, color=INK, **VERBATIM)
     note = f"nats: mean entropy over query rows; an even spread would give {view.even_entropy():.2f}"
     ax.text(0.15, page.height - 0.52, note, fontsize=7.5, color=SOFT)
     low = page.corner(L - 1, 0)[1]

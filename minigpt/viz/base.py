@@ -80,6 +80,18 @@ class View(ABC):
         return buffer.getvalue()
 
 
+def only_strings(name, strings):
+    """A list of strings, or an ArgumentError that says where something else is."""
+    strings = list(strings)
+    for k, string in enumerate(strings):
+        if not isinstance(string, str):
+            raise ArgumentError(
+                f"{name} need to be strings; got {type(string).__name__} at position {k}. "
+                "Of token ids make [tokenizer.decode([i]) for i in ids]."
+            )
+    return strings
+
+
 def checked_path(path):
     """`path` as a pathlib.Path, if a view can be saved there; else an ArgumentError, before any work is done."""
     path = Path(path)

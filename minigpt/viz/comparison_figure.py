@@ -3,12 +3,11 @@
 import numpy as np
 
 from . import figure
+from .figure import INK, SOFT, VERBATIM
 from .loss import COLOURS, moving_average
 
-INK, SOFT = "#222222", "#555555"
 WIDTH, HEIGHT = 12.0, 4.2  # inches
 MARKERS = "os^D"
-_VERBATIM = {"parse_math": False, "usetex": False}
 
 
 def draw(view):
@@ -36,7 +35,7 @@ def draw(view):
         _words(recall, "recall of a token", "tokens back, k", "accuracy")
         handles, labels = loss.get_legend_handles_labels()
         fig.legend(handles, labels, loc="upper right", ncols=len(labels), frameon=False, fontsize=9, labelcolor=SOFT)
-        fig.text(0.02, 0.94, figure.drawable(view.title), fontsize=12, color=INK, **_VERBATIM)
+        fig.text(0.02, 0.94, figure.drawable(view.title), fontsize=12, color=INK, **VERBATIM)
     return fig
 
 

@@ -37,7 +37,9 @@ FAMILIES = (
     "Segoe UI Symbol",
     "Apple Symbols",
 )
+INK, SOFT = "#222222", "#555555"  # of letters
 MASKED = "#d9d9dd"  # a key that the query may not see
+VERBATIM = {"parse_math": False, "usetex": False}  # a token "$x$" is text, not a formula
 _UNSEEN = ("\u200d", "\ufe0e", "\ufe0f")  # joiner and emoji style selectors: nothing to draw on their own
 
 

@@ -50,7 +50,7 @@ def _draw_box(ax, node, middle, points):
     box.set_linewidth(1.0)
     ax.add_patch(box)
     at = y - height / 2 + 4 + LABEL_LINE / 2
-    style = {"ha": "center", "va": "center", "color": heat_figure.INK, **heat_figure.VERBATIM}
+    style = {"ha": "center", "va": "center", "color": figure.INK, **figure.VERBATIM}
     ax.text(x, at, figure.drawable(node["label"]), fontsize=points * 1.05, fontweight="bold", **style)
     for k, line in enumerate(node["lines"]):
         below = at + LABEL_LINE / 2 + (k + 0.5) * LINE
@@ -59,7 +59,7 @@ def _draw_box(ax, node, middle, points):
             below,
             figure.drawable(html.clip(line, 40)),
             fontsize=points * 0.92,
-            **{**style, "color": heat_figure.SOFT},
+            **{**style, "color": figure.SOFT},
         )
 
 

@@ -41,8 +41,8 @@ def _draw_loss(ax, view, steps):
     ax.plot(view.loss["steps"], view.loss["losses"], color=ABOVE, linewidth=1.4)
     for step in steps:
         ax.axvline(step, color="#9a9aa6", linewidth=0.8, linestyle=(0, (4, 3)))
-    ax.set_xlabel("step (dashed: the maps above)", fontsize=8, color=heat_figure.SOFT)
-    ax.set_ylabel(figure.drawable(f"loss, {view.unit}"), fontsize=8, color=heat_figure.SOFT, **heat_figure.VERBATIM)
-    ax.tick_params(labelsize=7, colors=heat_figure.SOFT)
+    ax.set_xlabel("step (dashed: the maps above)", fontsize=8, color=figure.SOFT)
+    ax.set_ylabel(figure.drawable(f"loss, {view.unit}"), fontsize=8, color=figure.SOFT, **figure.VERBATIM)
+    ax.tick_params(labelsize=7, colors=figure.SOFT)
     ax.grid(axis="y", color="#e6e6ea", linewidth=0.8)
     ax.set_axisbelow(True)

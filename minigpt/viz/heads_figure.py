@@ -5,10 +5,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.colors import to_rgb
 
 from . import figure, html
+from .figure import INK, SOFT, VERBATIM
 from .heads import DASHES, HEAD_COLOURS
 
-INK, SOFT = "#222222", "#555555"
-_VERBATIM = {"parse_math": False, "usetex": False}  # a token "$x$" is text, not a formula
 LINES_WIDTH = 2.6  # inches between the two columns
 LEAST = 0.02  # weaker lines would not be seen
 LEGEND_ROW = 7  # heads in a row of the legend
@@ -35,7 +34,7 @@ def draw(view):
         ax.set_axis_off()
         ax.set(xlim=(0, width), ylim=(0, height))
         title = figure.drawable(html.clip(view.title, int(width * 9)))
-        ax.text(0.15, height - 0.3, title, fontsize=12, color=INK, **_VERBATIM)
+        ax.text(0.15, height - 0.3, title, fontsize=12, color=INK, **VERBATIM)
         ax.text(0.15, height - 0.52, f"layer {view.layer}; line: attention weight, 0 to 1", fontsize=8, color=SOFT)
         for k, head in enumerate(view.heads):
             _legend(ax, 0.15 + 0.6 * (k % LEGEND_ROW), height - 0.75 - 0.2 * (k // LEGEND_ROW), head)
@@ -45,7 +44,7 @@ def draw(view):
             for k, label in enumerate(labels):
                 colour = INK if mask[k] else "#a9a9b6"
                 y = top - (k + 0.5) * row
-                ax.text(x, y, label, ha=align, va="center", fontsize=points, color=colour, **_VERBATIM)
+                ax.text(x, y, label, ha=align, va="center", fontsize=points, color=colour, **VERBATIM)
         for head in view.heads:
             ax.add_collection(_lines(view, head, room, top, row))
     return fig

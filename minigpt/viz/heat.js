@@ -28,7 +28,7 @@ const told = (axis, k) => axis.numbered ? [`${axis.name} ${k} `, el("b", {}, axi
 // Returns {node, focus, values, paint(values), mark(r, c)}.
 function heatMap(map, shade, point, title) {
   const R = map.rows.labels.length, C = map.columns.labels.length;
-  // they may be left out where cells are small
+  // labels that are only numbers may be left out where cells are small
   const numbers = !map.rows.numbered && !map.columns.numbered;
   const wide = map.written ? 48 : limit(Math.floor((numbers ? 800 : 560) / Math.max(R, C)), numbers ? 6 : 10, 30), tall = map.written ? 24 : R <= 24 ? Math.max(wide, 18) : wide;
   const font = Math.min(13, Math.max(10, Math.min(wide, tall))), canvas = el("canvas", {width: C, height: R, class: "crisp", style: `width:${C * wide}px;height:${R * tall}px;background:none`});

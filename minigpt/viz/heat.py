@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import ArgumentError, NumericsError, ShapeError
 from . import html
-from .base import View
+from .base import View, only_strings
 
 ABOVE, BELOW = "#0072B2", "#D55E00"  # Okabe & Ito's blue and vermilion
 MOST_WRITTEN = 200  # cells of a map with their numbers written into them
@@ -176,13 +176,7 @@ def checked_numbers(name, values, axes):
 
 def checked_strings(name, strings, n, what):
     """A list of n strings. Raises ArgumentError or ShapeError."""
-    strings = list(strings)
-    for k, string in enumerate(strings):
-        if not isinstance(string, str):
-            raise ArgumentError(
-                f"{name} need to be strings; got {type(string).__name__} at {k}. "
-                "Of token ids make [tokenizer.decode([i]) for i in ids]."
-            )
+    strings = only_strings(name, strings)
     if len(strings) != n:
         raise ShapeError(f"{name} needs one string for each {what}, {n} of them; got {len(strings)}")
     return strings

@@ -8,13 +8,12 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colors import LinearSegmentedColormap, Normalize
 
 from . import figure, html
+from .figure import INK, SOFT, VERBATIM
 from .heat import ABOVE, BELOW, MOST_WRITTEN
 
-INK, SOFT = "#222222", "#555555"
 LABEL_LENGTH = 14  # longer labels are cut in the picture, not in the data
 SMALLEST, POINTS = 5.0, 8.0  # of labels; where they would be smaller, only some are written
 TOP, GAP, BAR = 0.95, 0.3, 1.05  # inches: title and note, between maps, colour bar with its words
-VERBATIM = {"parse_math": False, "usetex": False}  # a token "$x$" is text, not a formula
 
 
 class Room(NamedTuple):

@@ -3,12 +3,11 @@
 import numpy as np
 
 from . import figure, html
+from .figure import INK, SOFT, VERBATIM
 from .loss import COLOURS
 
-INK, SOFT = "#222222", "#555555"
 MARKERS = "os^Dvx"  # names differ by marker as well as by colour
 PANEL, HEIGHT = 3.9, 3.9  # inches
-_VERBATIM = {"parse_math": False, "usetex": False}  # a name such as "$x$" is text, not a formula
 
 
 def draw(view):
@@ -21,7 +20,7 @@ def draw(view):
             box = ((0.75 + k * PANEL) / width, 0.62 / HEIGHT, (PANEL - 0.85) / width, (HEIGHT - 1.75) / HEIGHT)
             _draw_panel(fig.add_axes(box, label=quantity), view, quantity)
         title = figure.drawable(html.clip(view.title, 80))
-        fig.text(0.15 / width, 1 - 0.3 / HEIGHT, title, fontsize=12, color=INK, **_VERBATIM)
+        fig.text(0.15 / width, 1 - 0.3 / HEIGHT, title, fontsize=12, color=INK, **VERBATIM)
         handles, labels = fig.axes[0].get_legend_handles_labels()
         fig.legend(
             handles, labels, loc="upper left", bbox_to_anchor=(0.06 / width, 1 - 0.36 / HEIGHT), ncols=len(labels),
@@ -43,7 +42,7 @@ def _draw_panel(ax, view, quantity):
     dead = view.dead(quantity)
     if dead:
         names = figure.drawable(html.clip(", ".join(html.one_line(name) for name in dead), 40))
-        note = {"fontsize": 8, "color": SOFT, "ha": "right", "transform": ax.transAxes, **_VERBATIM}
+        note = {"fontsize": 8, "color": SOFT, "ha": "right", "transform": ax.transAxes, **VERBATIM}
         ax.text(1.0, 1.025, f"0 in all layers: {names}", **note)
     ax.xaxis.get_major_locator().set_params(integer=True)
     ax.grid(axis="y", color="#e6e6ea", linewidth=0.8)
@@ -51,4 +50,4 @@ def _draw_panel(ax, view, quantity):
     ax.tick_params(labelsize=8.5, colors=SOFT)
     ax.set_xlabel("layer", fontsize=9.5, color=INK)
     heading = figure.drawable(html.clip(html.one_line(quantity), 40))
-    ax.set_title(heading, fontsize=9.5, color=INK, loc="left", **_VERBATIM)
+    ax.set_title(heading, fontsize=9.5, color=INK, loc="left", **VERBATIM)

@@ -30,7 +30,7 @@ def draw(view):
             p = heat.values[layer, k]
             ink = heat_figure.ink(SCALE, p)
             token = figure.drawable(html.clip(html.visible(view.candidates[layer][first + k][0]), 9))
-            middle = {"ha": "center", "va": "center", "color": ink, **heat_figure.VERBATIM}
+            middle = {"ha": "center", "va": "center", "color": ink, **figure.VERBATIM}
             ax.text(k, layer - 0.16, token, fontsize=6.5, **middle)
             ax.text(k, layer + 0.24, f"{p:.2f}", fontsize=5.5, **middle)
             if view.hit(layer, first + k):

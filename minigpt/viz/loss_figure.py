@@ -6,15 +6,14 @@ from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
 from . import figure, html
+from .figure import INK, SOFT, VERBATIM
 from .loss import COLOURS, GREY, worth_drawing
 
-INK, SOFT = "#222222", "#555555"
 MARKERS = "os^D"  # runs differ by marker as well as by colour
 LABEL_POINTS = 8.5
 WIDTH, HEIGHT = 10.0, 4.8  # inches
 MOST_POINTS = 4000  # about two for each dot of a printed line
 LEFT, BOTTOM, TOP = 0.75, 0.6, 0.8  # around the axes
-_VERBATIM = {"parse_math": False, "usetex": False}  # a name such as "$x$" is text, not a formula
 _MARK: dict[str, Any] = {"markersize": 4.5, "markerfacecolor": "white", "linestyle": "none"}
 
 
@@ -42,11 +41,11 @@ def draw(view):
         ax.grid(axis="y", color="#e6e6ea", linewidth=0.8)
         ax.set_axisbelow(True)
         ax.tick_params(labelsize=8.5, colors=SOFT)
-        ax.set_xlabel(figure.drawable(html.clip(view.axis, 40)), fontsize=9.5, color=INK, **_VERBATIM)
+        ax.set_xlabel(figure.drawable(html.clip(view.axis, 40)), fontsize=9.5, color=INK, **VERBATIM)
         unit = figure.drawable(html.clip(view.unit, 40))
-        ax.set_ylabel(f"loss, {unit}", fontsize=9.5, color=INK, **_VERBATIM)
+        ax.set_ylabel(f"loss, {unit}", fontsize=9.5, color=INK, **VERBATIM)
         title = figure.drawable(html.clip(view.title, 80))
-        fig.text(0.15 / WIDTH, 1 - 0.3 / HEIGHT, title, fontsize=12, color=INK, **_VERBATIM)
+        fig.text(0.15 / WIDTH, 1 - 0.3 / HEIGHT, title, fontsize=12, color=INK, **VERBATIM)
         _draw_legend(fig, view)
         _draw_labels(ax, labels, view.limits)
     return fig
@@ -76,7 +75,7 @@ def _draw_labels(ax, labels, limits):
         ends = [min(max(end, low), high), place]
         ax.plot([1.0, 1.015], ends, color=colour, linewidth=0.8, transform=margin, clip_on=False)
         darker = tuple(0.8 * part for part in to_rgb(colour))  # thin letters need more contrast than lines
-        ax.text(1.02, place, text, fontsize=LABEL_POINTS, color=darker, va="center", transform=margin, **_VERBATIM)
+        ax.text(1.02, place, text, fontsize=LABEL_POINTS, color=darker, va="center", transform=margin, **VERBATIM)
 
 
 def _draw_legend(fig, view):

@@ -4,15 +4,15 @@ import matplotlib
 from matplotlib.patches import Rectangle
 
 from . import figure, html
+from .figure import INK, SOFT, VERBATIM
 from .loss_mask import COLUMNS, LEARNED, width_of
 
-INK, SOFT, FRAME, PALE = "#222222", "#555555", "#777777", "#f2f2f5"
+FRAME, PALE = "#777777", "#f2f2f5"
 POINTS = 9.0  # of the letters
 COLUMN = 0.602 * POINTS / 72  # inches; a letter of DejaVu Sans Mono is 0.602 of its size wide
 LINE = 0.27  # inches from line to line
 MARGIN, HEAD = 0.2, 0.75  # inches around, and above the first line
 MOST_LINES = 60
-_VERBATIM = {"parse_math": False, "usetex": False}
 
 
 def draw(view):
@@ -28,9 +28,9 @@ def draw(view):
         ax.set_ylim(height, 0)  # inches from the top
         ax.axis("off")
         title = figure.drawable(html.clip(view.title, 80))
-        ax.text(MARGIN, 0.27, title, fontsize=12, color=INK, va="center", **_VERBATIM)
+        ax.text(MARGIN, 0.27, title, fontsize=12, color=INK, va="center", **VERBATIM)
         legend = f"{view.summary()}: blue, underlined"
-        ax.text(MARGIN, 0.52, legend, fontsize=8.5, color=SOFT, va="center", **_VERBATIM)
+        ax.text(MARGIN, 0.52, legend, fontsize=8.5, color=SOFT, va="center", **VERBATIM)
         for row, line in enumerate(shown):
             x, y = MARGIN, HEAD + (row + 0.5) * LINE
             for i in line:
@@ -53,7 +53,7 @@ def _draw_token(ax, view, i, x, y, mono):
     colour = "white" if learned else INK
     ax.text(
         x + width / 2, y, text, fontsize=POINTS * min(1, len(view.shown[i]) / len(text)), fontfamily=mono,
-        color=colour, ha="center", va="center", **_VERBATIM,
+        color=colour, ha="center", va="center", **VERBATIM,
     )  # fmt: skip
     if learned:
         ax.plot([x + 0.01, x + width - 0.01], [y + 0.33 * LINE] * 2, color="white", linewidth=1)

@@ -26,21 +26,19 @@ def draw(view):
         ax.margins(0.08)
         ax.axhline(0, color="#e6e6ea", linewidth=0.8, zorder=0)
         ax.axvline(0, color="#e6e6ea", linewidth=0.8, zorder=0)
-        ax.set_xlabel(view.axis(0), fontsize=9, color=heat_figure.INK)
-        ax.set_ylabel(view.axis(1), fontsize=9, color=heat_figure.INK)
-        ax.tick_params(labelsize=7.5, colors=heat_figure.SOFT)
+        ax.set_xlabel(view.axis(0), fontsize=9, color=figure.INK)
+        ax.set_ylabel(view.axis(1), fontsize=9, color=figure.INK)
+        ax.tick_params(labelsize=7.5, colors=figure.SOFT)
         if len(view.names) > 1:
-            ax.legend(
-                frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 0.42), labelcolor=heat_figure.SOFT
-            )
+            ax.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(1.02, 0.42), labelcolor=figure.SOFT)
         _label(ax, view, groups)
         shares = view.explained[:MOST_SHARES]
         bars = heat_figure.axes(fig, 7.55, HEIGHT - 1.15, 1.8, 1.9, "explained variance")
         colours = [COLOURS[0]] * 2 + ["#b9b9c4"] * (len(shares) - 2)
         bars.bar(np.arange(1, len(shares) + 1), 100 * shares, color=colours)
-        bars.set_title("variance, %", fontsize=8.5, color=heat_figure.INK, loc="left")
-        bars.set_xlabel("component", fontsize=8, color=heat_figure.SOFT)
-        bars.tick_params(labelsize=7, colors=heat_figure.SOFT)
+        bars.set_title("variance, %", fontsize=8.5, color=figure.INK, loc="left")
+        bars.set_xlabel("component", fontsize=8, color=figure.SOFT)
+        bars.tick_params(labelsize=7, colors=figure.SOFT)
         bars.locator_params(axis="x", integer=True)
     return fig
 
@@ -60,7 +58,7 @@ def _label(ax, view, groups):
             continue
         taken.append(box)
         offset = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
-        ax.annotate(text, view.points[k], fontsize=POINTS, color=heat_figure.INK, **offset, **heat_figure.VERBATIM)
+        ax.annotate(text, view.points[k], fontsize=POINTS, color=figure.INK, **offset, **figure.VERBATIM)
 
 
 def _overlap(a, b):

@@ -1,14 +1,14 @@
 """How `ReliabilityDiagram` becomes a Matplotlib figure: the diagram, and below it the number of predictions."""
 
 from . import figure, html
+from .figure import INK, SOFT, VERBATIM
 from .loss import COLOURS
 
-INK, SOFT, GREY = "#222222", "#555555", "#8a8a92"
+GREY = "#8a8a92"
 MARKERS = "os^D"  # models differ by marker as well as by colour
 WIDTH, SIDE, BARS = 6.4, 4.6, 0.9  # inches: the figure, the diagram's side, the height of the lower axes
 LEFT, BOTTOM, GAP = 0.85, 0.6, 0.25
 LINE = 0.24  # of text above the diagram
-_VERBATIM = {"parse_math": False, "usetex": False}  # a name such as "$x$" is text, not a formula
 
 
 def draw(view):
@@ -51,12 +51,12 @@ def _draw_model(ax, low, model, k):
 def _draw_words(fig, view, height):
     """Title, what the bins are, and a line for each model in its colour."""
     x, y = 0.15 / WIDTH, height - 0.3
-    fig.text(x, y / height, figure.drawable(html.clip(view.title, 60)), fontsize=12, color=INK, **_VERBATIM)
+    fig.text(x, y / height, figure.drawable(html.clip(view.title, 60)), fontsize=12, color=INK, **VERBATIM)
     if view.note:
         y -= LINE
         note = figure.drawable(html.clip(view.note, 110))
-        fig.text(x, y / height, note, fontsize=8, color=SOFT, **_VERBATIM)
+        fig.text(x, y / height, note, fontsize=8, color=SOFT, **VERBATIM)
     for k, name in enumerate(view.models):
         y -= LINE
         text = figure.drawable(view.label(name))
-        fig.text(x, y / height, f"● {text}", fontsize=8.5, color=COLOURS[k % len(COLOURS)], **_VERBATIM)
+        fig.text(x, y / height, f"● {text}", fontsize=8.5, color=COLOURS[k % len(COLOURS)], **VERBATIM)

@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.patches import Rectangle
 
 from . import figure, html
+from .figure import INK, SOFT, VERBATIM
 from .sampling import shown
 
 MOST_STEPS = 15
@@ -11,8 +12,7 @@ WIDEST = 13.5  # inches
 TOKEN, CELL, LINE = 1.0, 0.62, 0.19  # width of the token labels, width and height of a cell
 GAP = (0.35, 0.28)  # between tables
 LEFT, TOP, BOTTOM = 0.2, 0.75, 0.15
-INK, SOFT, MARK = "#222222", "#555555", "#d6006c"
-_VERBATIM = {"parse_math": False, "usetex": False}  # a token "$x$" is text, not a formula
+MARK = "#d6006c"
 
 
 def draw(view):
@@ -31,7 +31,7 @@ def draw(view):
         ax = fig.add_axes((0, 0, 1, 1), label="tables")
         ax.set_axis_off()
         title = figure.drawable(html.clip(view.title, int(page[0] * 9)))
-        ax.text(LEFT, page[1] - 0.28, title, fontsize=12, color=INK, **_VERBATIM)
+        ax.text(LEFT, page[1] - 0.28, title, fontsize=12, color=INK, **VERBATIM)
         note = "probability after each stage; –: removed; framed: drawn"
         note += f"; the first {drawn} of {T} tokens" if drawn < T else ""
         ax.text(LEFT, page[1] - 0.48, note, fontsize=7.5, color=SOFT)
@@ -46,7 +46,7 @@ def draw(view):
 
 def _draw_table(ax, view, step, left, top, colours):
     _, S, K = view.probabilities.shape
-    small = {"fontsize": 7.0, "va": "center", **_VERBATIM}
+    small = {"fontsize": 7.0, "va": "center", **VERBATIM}
     chosen = view.candidates[step][view.drawn[step]]
     ax.text(left, top - LINE / 2, f"{step + 1}.  {_label(chosen, 24)}", color=INK, **{**small, "fontsize": 8.5})
     for s, name in enumerate(view.stages):

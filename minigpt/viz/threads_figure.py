@@ -8,15 +8,15 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from . import figure, html
+from .figure import INK, SOFT, VERBATIM
 from .loss import COLOURS
 from .threads import MOST_PHASES, WARP
 
-INK, SOFT, LINE = "#222222", "#555555", "#c9c9d1"
+LINE = "#c9c9d1"
 UNTOUCHED = "#f1f1f4"
 STRIPES = 12  # an element that several threads touch is striped; divisible by 1, 2, 3, 4, 6
 PANEL = (1.9, 4.2)  # inches: a panel's width, at least and at most
 LABEL_POINTS = 4.6  # the smallest number of a thread; where it would be smaller it is left out
-_VERBATIM = {"parse_math": False, "usetex": False}
 
 
 class _Layout(NamedTuple):
@@ -83,7 +83,7 @@ def _draw_panel(ax, page, view, name, phase, corner, colours):
     grid, panel = view.grids[name], view.panels.get((name, phase))
     (x, top), cell = corner, page.cell
     wide, high = grid.columns * cell, grid.rows * cell
-    ax.text(x, top + 0.05, figure.drawable(grid.label), fontsize=8, color=INK if panel else LINE, **_VERBATIM)
+    ax.text(x, top + 0.05, figure.drawable(grid.label), fontsize=8, color=INK if panel else LINE, **VERBATIM)
     if panel is None:  # not touched: only where it would be
         ax.add_patch(Rectangle((x, top - high), wide, high, facecolor="none", edgecolor=LINE, linewidth=0.5))
         return
@@ -122,7 +122,7 @@ def _draw_panel(ax, page, view, name, phase, corner, colours):
 def _draw_words(ax, page, view, phases):
     """Title, how to read it, and the names of the phases."""
     title = figure.drawable(html.clip(view.title, int(page.width * 9)))
-    ax.text(0.2, page.height - 0.3, title, fontsize=12, color=INK, **_VERBATIM)
+    ax.text(0.2, page.height - 0.3, title, fontsize=12, color=INK, **VERBATIM)
     notes = [*view.notes(), "Outlined: the first request of the first warp in each panel."]
     if len(phases) < len(view.phases):
         notes[-1] += f" Shown are {len(phases)} of {len(view.phases)} phases."
@@ -130,7 +130,7 @@ def _draw_words(ax, page, view, phases):
         ax.text(0.2, page.height - 0.5 - 0.15 * k, note, fontsize=7.5, color=SOFT)
     for phase in phases:
         name = figure.drawable(view.phases[phase])
-        ax.text(page.lefts[phase], page.height - 1.28, name, fontsize=8.5, color=INK, weight="bold", **_VERBATIM)
+        ax.text(page.lefts[phase], page.height - 1.28, name, fontsize=8.5, color=INK, weight="bold", **VERBATIM)
 
 
 def _draw_legend(ax, page, view, colours):

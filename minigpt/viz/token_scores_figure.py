@@ -8,15 +8,14 @@ from matplotlib.colors import to_rgb
 from matplotlib.patches import Rectangle
 
 from . import figure, html
+from .figure import INK, SOFT, VERBATIM
 from .token_scores import AGAINST, FOR, STRONGEST
 
-INK, SOFT = "#222222", "#555555"
 POINTS = 8.5
 LINE, GAP = 0.34, 0.22  # inches: height of a line of cells, between stretches
 LEFT, RIGHT, TOP, BOTTOM = 0.15, 0.15, 0.5, 0.1
 WIDEST = 10.0  # inches of cells in a row
 NOTE = 120  # characters in a line of the note
-_VERBATIM = {"parse_math": False, "usetex": False}  # a token "$x$" is text, not a formula
 
 
 def draw(view):
@@ -38,14 +37,14 @@ def draw(view):
         ax = fig.add_axes((0, 0, 1, 1), label="tokens")
         ax.set_axis_off()
         ax.set(xlim=(0, width), ylim=(0, height))
-        ax.text(LEFT, height - 0.32, figure.drawable(html.clip(view.title, 80)), fontsize=12, color=INK, **_VERBATIM)
+        ax.text(LEFT, height - 0.32, figure.drawable(html.clip(view.title, 80)), fontsize=12, color=INK, **VERBATIM)
         for k, line in enumerate(notes):
-            ax.text(LEFT, height - 0.56 - 0.17 * k, line, fontsize=8, color=SOFT, **_VERBATIM)
+            ax.text(LEFT, height - 0.56 - 0.17 * k, line, fontsize=8, color=SOFT, **VERBATIM)
         y = height - head
         for stretch in stretches:
             for name, label in zip(view.scores, names, strict=True):
                 y -= LINE
-                ax.text(LEFT, y + LINE / 2, label, fontsize=POINTS, color=INK, va="center", **_VERBATIM)
+                ax.text(LEFT, y + LINE / 2, label, fontsize=POINTS, color=INK, va="center", **VERBATIM)
                 strength = view.strength(name)
                 for column, k in enumerate(stretch):
                     _cell(ax, LEFT + side + column * cell, y, cell, labels[k], strength[k])
@@ -62,9 +61,7 @@ def _cell(ax, x, y, width, label, strength):
     )
     light = 0.3 * colour[0] + 0.59 * colour[1] + 0.11 * colour[2] < 0.5
     ink = "white" if light else INK
-    ax.text(
-        x + width / 2 - 0.01, y + LINE / 2, label, fontsize=POINTS, color=ink, ha="center", va="center", **_VERBATIM
-    )
+    ax.text(x + width / 2 - 0.01, y + LINE / 2, label, fontsize=POINTS, color=ink, ha="center", va="center", **VERBATIM)
 
 
 def _lines(note):

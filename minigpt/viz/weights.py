@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import ArgumentError, NumericsError, ShapeError
 from . import html
-from .base import View
+from .base import View, only_strings
 
 SUM_TOLERANCE = 1e-3
 LARGEST_PAGE = 20_000_000  # weights; 16 layers × 16 heads × 128² are 4 million
@@ -196,13 +196,7 @@ def _checked_weights(weights, square):
 
 
 def _checked_tokens(tokens, T, name="tokens", one="token"):
-    tokens = list(tokens)
-    for k, token in enumerate(tokens):
-        if not isinstance(token, str):
-            raise ArgumentError(
-                f"{name} need to be strings; got {type(token).__name__} at position {k}. "
-                "Of ids make [tokenizer.decode([i]) for i in ids]."
-            )
+    tokens = only_strings(name, tokens)
     if len(tokens) != T:
         raise ShapeError(
             f"one {one} per position: weights have {'T' if one == 'token' else 'K'}={T}, got {len(tokens)} {name}. "
