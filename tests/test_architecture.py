@@ -14,14 +14,15 @@ ROOT = Path(mg.__file__).parents[1]
 MODULES = sorted([*ROOT.glob("minigpt/**/*.py"), *ROOT.glob("kernels/**/*.py")])
 
 # Needed everywhere and needing nothing of the engine: error kinds, files that change together, random keys,
-# the observer points, how an array prints.
-BASE = {"errors", "files", "randomness", "observe", "display"}
+# the observer points, how an array prints, names loaded late.
+BASE = {"errors", "files", "randomness", "observe", "display", "lazy"}
 
 # Each may import itself, what stands here, and (above the base) the base.
 MAY_IMPORT = {
     "errors": set(),
     "observe": set(),
     "display": set(),
+    "lazy": set(),
     "files": {"errors"},
     "randomness": {"errors"},
     "row": {"errors"},

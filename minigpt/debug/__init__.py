@@ -4,7 +4,7 @@
 the name of its function, since the file would hide the function once it is loaded.
 """
 
-from importlib import import_module
+from ..lazy import lazy_names
 
 # public name -> the module of this package that defines it
 _HOME = {
@@ -28,15 +28,4 @@ __all__ = [
     "machine_peaks", "module_calls", "plain_recursion", "recursion_example", "trace", "unused_parameters",
 ]  # fmt: skip
 
-
-def __getattr__(name):
-    """Load a tool when it is first asked for (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value  # the next access finds it without this function
-    return value
-
-
-def __dir__():
-    return sorted({*globals(), *_HOME})
+__getattr__, __dir__ = lazy_names(__name__, globals(), _HOME)

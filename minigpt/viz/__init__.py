@@ -6,7 +6,7 @@ of its own. The arrays may come from anywhere; nothing here knows a Tensor or a 
 `import minigpt.viz` loads neither Matplotlib nor the views: each name below is loaded at its first use.
 """
 
-from importlib import import_module
+from ..lazy import lazy_names
 
 # public name -> the module of this package that defines it
 _HOME = {
@@ -42,15 +42,4 @@ __all__ = [
     "TokenScores", "View", "visible",
 ]  # fmt: skip
 
-
-def __getattr__(name):
-    """Load a view when it is first asked for (PEP 562)."""
-    if name not in _HOME:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has {', '.join(sorted(_HOME))}")
-    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value  # the next access finds it without this function
-    return value
-
-
-def __dir__():
-    return sorted({*globals(), *_HOME})
+__getattr__, __dir__ = lazy_names(__name__, globals(), _HOME)
