@@ -198,7 +198,8 @@ def patching_grid(model, clean, corrupted, metric: Callable, what: str = "residu
 
     L = len(model.h)
     with model.evaluating():
-        with capture(model, ["h.*", "output"], copy=True) as acts:
+        part = ".attn.heads" if what == "heads" else ""
+        with capture(model, ["output", *(f"h.{layer}{part}" for layer in range(L))], copy=True) as acts:
             model(clean[None])
         base = measured()
         if what == "residual":
@@ -209,7 +210,7 @@ def patching_grid(model, clean, corrupted, metric: Callable, what: str = "residu
         else:
             values = np.empty((L, model.h[0].attn.n_head))
             for layer, head in np.ndindex(*values.shape):
-                name = f"h.{layer}.attn.heads"
+                name = f"h.{layer}{part}"
                 only = np.zeros((1, values.shape[1], 1, 1), bool)
                 only[0, head] = True
                 with hooked(model, {name: lambda value, name, only=only: F.where(only, acts[name], value)}):

@@ -63,7 +63,9 @@ class Attribution:
 
 def decompose(model, ids) -> Decomposition:
     """The residual stream before the last norm, by who wrote it. ids (T,); raises ArgumentError for another family."""
-    acts = _stream(model, ids, ["wte", "wpe", "h.*", "h.*.attn.heads"])
+    L = range(len(_gpt(model).h))
+    wanted = ["wte", "wpe", *(f"h.{i}.attn.heads" for i in L), *(f"h.{i}.mlp" for i in L), f"h.{L[-1]}"]
+    acts = _stream(model, ids, wanted)
     names, parts = ["embedding", "position"], [acts["wte"][0], acts["wpe"].reshape(acts["wte"][0].shape)]
     for i, block in enumerate(model.h):
         heads = acts[f"h.{i}.attn.heads"][0]  # (H, T, D)
@@ -77,7 +79,7 @@ def decompose(model, ids) -> Decomposition:
             parts.append(np.broadcast_to(bias.numpy(), parts[0].shape))
         names.append(f"h.{i}.mlp")
         parts.append(acts[f"h.{i}.mlp"][0])
-    return Decomposition(names, np.stack(parts), acts[f"h.{len(model.h) - 1}"][0])
+    return Decomposition(names, np.stack(parts), acts[f"h.{L[-1]}"][0])
 
 
 def logit_lens(model, ids) -> Lens:
