@@ -112,8 +112,9 @@ def _loss_of(path: Path, name: str):
         raise
     except Exception as error:  # whatever the file raises is the reader's to see, without our frames
         lines = traceback.format_exception_only(type(error), error)
-        where = traceback.extract_tb(error.__traceback__)[-1]
-        raise DataError(f"{path.name} stopped in line {where.lineno}: {''.join(lines).strip()}") from error
+        own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
+        where = f" in line {own[-1]}" if own else ""  # a file that Python cannot read has no line that ran
+        raise DataError(f"{path.name} stopped{where}: {''.join(lines).strip()}") from error
     loss = found.get(name)
     if not isinstance(loss, Tensor):
         tensors = [key for key, value in found.items() if isinstance(value, Tensor)]

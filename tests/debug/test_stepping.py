@@ -182,6 +182,9 @@ def test_a_file_of_ones_own(tmp_path):
     )
     broken = step("a = 1\nb = a / 0\n")
     assert broken.stderr == "error: mine.py stopped in line 2: ZeroDivisionError: division by zero\n"
+    deep = step("import json\n\njson.loads('{')\n")  # the error is raised in another file
+    assert deep.stderr.startswith("error: mine.py stopped in line 3: json.decoder.JSONDecodeError")
+    assert step("loss = (").stderr.startswith("error: mine.py stopped: ")
     used = step(head + "loss = x.sum()\nloss.backward()")
     assert used.returncode == 2
     assert "Traceback" not in used.stderr
