@@ -12,6 +12,7 @@ NumericsError: Exp gave 4 Inf of 64 in h.0.attn, at train.py:12: e = scores.exp(
 
 from __future__ import annotations
 
+import threading
 import warnings
 import weakref
 import zlib
@@ -30,6 +31,14 @@ from .place import ModulePaths, Place
 from .source import users_line
 
 
+class _Pass(threading.local):
+    """How far the backward pass of one thread is."""
+
+    def __init__(self):
+        self.last_number = -1.0  # of the node that it was at
+        self.met: set[int] = set()  # leaves that it has met
+
+
 class Anomalies(ModulePaths):
     """The observer behind `anomaly()`: looks at every result, forward and backward."""
 
@@ -37,8 +46,7 @@ class Anomalies(ModulePaths):
         super().__init__()
         self.accumulating = accumulating
         self._made: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # node -> (Place, checksums of saved)
-        self._last_number: float = -1.0  # of the node that backward was at: it counts down within one pass
-        self._met: set[int] = set()  # leaves that this pass has met
+        self._pass = _Pass()
         self._stale: list[str] = []
 
     def around_op(self, op, inputs, settings, proceed):
@@ -62,7 +70,7 @@ class Anomalies(ModulePaths):
         if not np.isnan(result).any() and not np.isposinf(result).any() and any(map(_has_minus_inf, arrays)):
             return  # a mask of -Inf, put in on purpose, passes through
         parameters = [
-            (self.names[id(t)], a) for t, a in zip(inputs, arrays, strict=True) if t is not None and id(t) in self.names
+            (self.name_of(t), a) for t, a in zip(inputs, arrays, strict=True) if t is not None and self.is_parameter(t)
         ]
         leaf = self._bad_leaf(inputs, arrays)
         cause = leaf or cause_forward(op.__name__, arrays, settings, parameters)
@@ -72,8 +80,8 @@ class Anomalies(ModulePaths):
         for i, (t, a) in enumerate(zip(inputs, arrays, strict=True)):
             if t is None or t._node is not None or a.dtype.kind != "f" or not np.isnan(a).any():
                 continue
-            name = self.names.get(id(t)) or t.name
-            if id(t) in self.names:
+            name = self.name_of(t)
+            if self.is_parameter(t):
                 return f"the parameter {name} already holds NaN: an earlier update made it, look at the step before"
             return (
                 f"input {i}{f' ({name})' if name else ''} came in with NaN: it was not computed here, look at the data"
@@ -81,9 +89,9 @@ class Anomalies(ModulePaths):
         return ""
 
     def around_backward(self, node, grads_out, proceed):
-        if node.number >= self._last_number:
-            self._met.clear()  # the numbers count down within one backward(): this is another one
-        self._last_number = node.number
+        if node.number >= self._pass.last_number:
+            self._pass.met.clear()  # the numbers count down within one backward(): this is another one
+        self._pass.last_number = node.number
         place, checksums = self._made.get(node, (Place("", None), None))
         if checksums is not None and not node.freed:
             for array, before in zip(node.ctx.saved, checksums, strict=True):
@@ -118,20 +126,18 @@ class Anomalies(ModulePaths):
     def _message(self, what, place, cause, inputs, arrays) -> str:
         lines = [f"{what} {place}", f"  likely cause: {cause or 'not known; the inputs say more'}"]
         lines += [
-            operand(i, a, self.names.get(id(t)) or t.name)
-            for i, (t, a) in enumerate(zip(inputs, arrays, strict=True))
-            if t is not None
+            operand(i, a, self.name_of(t)) for i, (t, a) in enumerate(zip(inputs, arrays, strict=True)) if t is not None
         ]
         return "\n".join(lines)
 
     def _look_for_stale(self, inputs):
         """Note leaves that this pass meets for the first time and that hold a gradient already."""
         for t in inputs:
-            if t is None or t._node is not None or not t.requires_grad or id(t) in self._met:
+            if t is None or t._node is not None or not t.requires_grad or id(t) in self._pass.met:
                 continue
-            self._met.add(id(t))
+            self._pass.met.add(id(t))
             if t.grad is not None and not self.accumulating:
-                self._stale.append(self.names.get(id(t)) or t.name or f"a leaf {t.shape}")
+                self._stale.append(self.name_of(t) or f"a leaf {t.shape}")
 
     def warn_of_stale(self):
         if self._stale:

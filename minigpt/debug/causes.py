@@ -59,9 +59,11 @@ def cause_backward(op: str, inputs: list, grads_out: list) -> str:
     x = inputs[0] if inputs else None
     if op == "Sqrt" and x is not None and (x == 0).any():
         return f"the slope of sqrt is infinite at 0, and {_count(x == 0)} of the inputs are 0: add a little under it"
-    if op in ("Log", "Div") and (b := inputs[-1]) is not None and (np.abs(b) < np.finfo(b.dtype).tiny ** 0.5).any():
-        what = "log" if op == "Log" else "the quotient"
-        return f"the slope of {what} is 1 / x or more, and {_count(np.abs(b) < 1e-18)} inputs are 0 or nearly so"
+    if op in ("Log", "Div") and (b := inputs[-1]) is not None:
+        nearly_zero = np.abs(b) < np.finfo(b.dtype).tiny ** 0.5
+        if nearly_zero.any():
+            what = "log" if op == "Log" else "the quotient"
+            return f"the slope of {what} is 1 / x or more, and {_count(nearly_zero)} inputs are 0 or nearly so"
     if op in ("Pow", "PowNumber") and x is not None and (x == 0).any():
         return f"the slope of a power below 1 is infinite at 0, and {_count(x == 0)} bases are 0"
     largest = max((float(np.abs(g).max()) for g in grads_out if g is not None and g.size), default=0.0)

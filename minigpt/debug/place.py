@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import NamedTuple
 
 from .source import Line
@@ -18,27 +19,53 @@ class Place(NamedTuple):
         return f"{inside}, at {self.line}" if self.line else inside
 
 
-class ModulePaths:
-    """The part of an observer that follows which module is running; `path` is where we are now.
-
-    names: id of a parameter -> its name, of every model that was called so far
-    """
+class _Running(threading.local):
+    """What one thread is in: the modules that are running, outermost first, and what everything in them is called."""
 
     def __init__(self):
-        self.names: dict[int, str] = {}
-        self._paths: dict[int, str] = {}  # of the outermost module that is running, by id
-        self._stack: list[str] = []
+        self.stack: list[str] = []
+        self.paths: dict[int, str] = {}  # id of a module -> its path
+        self.parameters: dict[int, str] = {}  # id of a parameter -> its name
+
+
+class ModulePaths:
+    """The part of an observer that follows, in each thread, which module is running.
+
+    model: whose names hold also where one of its inner modules is called by itself; else names are those in the
+    outermost module that is running
+    """
+
+    def __init__(self, model=None):
+        self.model = model
+        self._running = _Running()
 
     @property
     def path(self) -> str:
-        return self._stack[-1] if self._stack else ""
+        """Of the module that is running in this thread: `h.0.attn`, `(GPT)` for one without a name, "" if none is."""
+        stack = self._running.stack
+        return stack[-1] if stack else ""
+
+    def name_of(self, tensor) -> str | None:
+        """The name of a parameter of a model that this thread has run, else the Tensor's own, if it has one."""
+        return self._running.parameters.get(id(tensor)) or tensor.name
+
+    def is_parameter(self, tensor) -> bool:
+        return id(tensor) in self._running.parameters
 
     def around_module(self, module, args, kwargs, proceed):
-        if not self._stack:
-            self._paths = {id(inner): path for path, inner in module.named_modules()}
-            self.names.update((id(p), name) for name, p in module.named_parameters())
-        self._stack.append(self._paths.get(id(module)) or f"({type(module).__name__})")
+        running = self._running
+        if not running.stack:
+            for tree in (module, self.model):
+                if tree is not None:
+                    running.paths |= {id(inner): path for path, inner in tree.named_modules()}
+                    running.parameters |= {id(p): name for name, p in tree.named_parameters()}
+        path = running.paths.get(id(module))
+        if path is None:  # a module that is no attribute of the outermost one: made while it runs
+            path = f"{running.stack[-1]}.({type(module).__name__})"
+        running.stack.append(path or f"({type(module).__name__})")
         try:
             return proceed()
         finally:
-            self._stack.pop()
+            running.stack.pop()
+            if not running.stack:
+                running.paths = {}

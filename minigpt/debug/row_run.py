@@ -13,8 +13,8 @@ from ..errors import ArgumentError
 from ..nn import Module
 from ..observe import observing
 from ..ops import Label
-from ..ops.embedding import RowGradient
 from ..tensor import Tensor
+from .gradients import on_host
 from .traced_op import TracedOp
 from .tracing import trace
 
@@ -51,7 +51,7 @@ class _Values:
     def around_backward(self, node, grads_out, proceed):
         grads_in = proceed()
         if node.op is not Label:
-            self.values.append([None if g is None else _on_host(node.ctx.row, g) for g in grads_in])
+            self.values.append([None if g is None else on_host(g) for g in grads_in])
         return grads_in
 
 
@@ -65,7 +65,7 @@ def run_on_row(row: str, fn: Callable, inputs: tuple, warm: bool) -> RowRun:
             outputs, leaves = _forward_backward(row, fn, inputs)
     if seen.dropped:
         raise ArgumentError(f"this computation has more than {seen.limit:,} ops: compare a smaller part of it")
-    gradients = {name: np.array(Tensor(t.grad).numpy()) for name, t in leaves.items() if t.grad is not None}
+    gradients = {name: on_host(t.grad) for name, t in leaves.items() if t.grad is not None}
     return RowRun(seen.rows, values.values, [np.array(t.numpy()) for t in outputs], gradients, seen.seconds,
                   seen.peak_bytes)  # fmt: skip
 
@@ -105,7 +105,3 @@ def _copied(row, x, name, leaves):
 
 def _tensors(outputs) -> list[Tensor]:
     return [t for t in (outputs if isinstance(outputs, tuple | list) else (outputs,)) if isinstance(t, Tensor)]
-
-
-def _on_host(row, gradient):
-    return np.array(row.to_host(gradient.dense() if isinstance(gradient, RowGradient) else gradient))

@@ -18,9 +18,9 @@ import numpy as np
 from .. import tensor as engine
 from ..display import describe
 from ..errors import ArgumentError, GraphError
-from ..ops.embedding import RowGradient
 from ..tensor import Tensor
 from .formula import formula
+from .gradients import on_host
 
 # op -> the inputs that it repeats where their shape is smaller than the result's, so that their gradients are summed
 REPEATS = {
@@ -106,16 +106,15 @@ def backward_steps(loss, model=None, grad=None, retain_graph: bool = False) -> I
     met: list[tuple] = []  # (leaf, its .grad before, after), since the last step
 
     def into(tensor, gradient, row, fresh):
-        before = None if tensor.grad is None else _host(tensor.grad, copy=True)
+        before = None if tensor.grad is None else on_host(tensor.grad)
         engine.accumulate(tensor, gradient, row, fresh)
-        met.append((tensor, before, _host(tensor.grad, copy=True)))
+        met.append((tensor, before, on_host(tensor.grad)))
 
     given = None if grad is None else np.asarray(grad.numpy() if isinstance(grad, Tensor) else grad, loss.dtype)
     steps = engine.backward_steps(loss, given, retain_graph, into)
     for number, step in enumerate(steps, start=1):
         outputs = [
-            (names.output(step.node, k), None if g is None else _host(g, copy=True))
-            for k, g in enumerate(step.grads_out)
+            (names.output(step.node, k), None if g is None else on_host(g)) for k, g in enumerate(step.grads_out)
         ]
         yield BackwardStep(
             number, total, step.op.__name__, formula(step.op), outputs, list(_input_gradients(step, names, met))
@@ -129,7 +128,7 @@ def _input_gradients(step, names, met):
     for k, (t, g) in enumerate(zip(step.inputs, step.grads_in, strict=True)):
         if t is None:
             continue
-        found = InputGradient(names.of(t), t.shape, None if g is None else _host(g, copy=True), leaf=t._node is None)
+        found = InputGradient(names.of(t), t.shape, None if g is None else on_host(g), leaf=t._node is None)
         if g is not None:
             if k in REPEATS.get(step.op.__name__, ()) and t.shape != result_shape:
                 found.summed = summed_axes(t.shape, result_shape)
@@ -176,11 +175,6 @@ class _Names:
 
     def of(self, t: Any) -> str:
         return self._leaves[id(t)] if t._node is None else self.output(t._node, t._index)
-
-
-def _host(g: Any, copy: bool = False) -> np.ndarray:
-    array = Tensor(g.dense() if isinstance(g, RowGradient) else g).numpy()
-    return array.copy() if copy else array
 
 
 def _shown(array) -> str:

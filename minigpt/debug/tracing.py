@@ -32,6 +32,7 @@ from ..ops.embedding import RowGradient
 from ..tensor import Tensor
 from .flops import Work, backward_flops, flops
 from .memory import LiveMemory
+from .place import ModulePaths
 from .roofline import Peaks, machine_peaks, wait_for
 from .source import Line, users_line
 from .traced_op import BACKWARD, FORWARD, OpTotal, TracedOp
@@ -51,17 +52,14 @@ class _Origin(NamedTuple):
 
 @dataclass
 class _Thread:
-    """Where one thread is: the modules that are running, and the latest results, which may still get a name."""
+    """Which call of an outermost module one thread is in, and its latest results, which may still get a name."""
 
     number: int
-    stack: list[str] = field(default_factory=list)
-    paths: dict[int, str] = field(default_factory=dict)  # of the outermost module that is running, by id
-    parameters: dict[int, str] = field(default_factory=dict)
     call: int = 0
     latest: deque = field(default_factory=lambda: deque(maxlen=32))  # (reference to a Tensor, its TracedOp)
 
 
-class Trace:
+class Trace(ModulePaths):
     """The observer behind `mg.trace()`, and what it saw.
 
     rows     list of TracedOp, in order; the first `limit` of them. dropped: how many more there were
@@ -73,7 +71,8 @@ class Trace:
     def __init__(self, limit: int = LIMIT, parts: bool = False, model: Module | None = None):
         if limit < 0:
             raise ArgumentError(f"trace: limit is a number of rows from 0 up, got {limit}")
-        self.limit, self.wants_parts, self.model = limit, parts, model
+        super().__init__(model)
+        self.limit, self.wants_parts = limit, parts
         self.rows: list[TracedOp] = []
         self.dropped = 0
         self.elapsed = 0.0
@@ -87,30 +86,16 @@ class Trace:
     # --- watching -----------------------------------------------------------------------------------------
 
     def around_module(self, module, args, kwargs, proceed):
+        if self.path:
+            return super().around_module(module, args, kwargs, proceed)
         thread = self._thread()
-        outermost = not thread.stack
-        if outermost:
-            with self._lock:
-                self._calls += 1
-                thread.call = self._calls
-            self._take_names(thread, module)
-        path = thread.paths.get(id(module))
-        if path is None:  # a module that is no attribute of the outermost one: made while it runs
-            path = f"{thread.stack[-1]}.({type(module).__name__})"
-        thread.stack.append(path or f"({type(module).__name__})")
+        with self._lock:
+            self._calls += 1
+            thread.call = self._calls
         try:
-            return proceed()
+            return super().around_module(module, args, kwargs, proceed)
         finally:
-            thread.stack.pop()
-            if outermost:
-                thread.call, thread.paths, thread.parameters = 0, {}, {}
-
-    def _take_names(self, thread, outermost):
-        """Names of modules and parameters in the outermost module that is running; those in `model` go before."""
-        for tree in (outermost, self.model):
-            if tree is not None:
-                thread.paths |= {id(inner): path for path, inner in tree.named_modules()}
-                thread.parameters |= {id(p): name for name, p in tree.named_parameters()}
+            thread.call = 0
 
     def around_op(self, op, inputs, settings, proceed):
         if op is Label:  # a name for the result of the op before, nothing is computed
@@ -165,8 +150,8 @@ class Trace:
             tuple([None if t is None else t.shape for t in inputs]), _shapes(made), settings or {},
             node.ctx.needs if node is not None else (),
         )  # fmt: skip
-        parameters = tuple([thread.parameters[id(t)] for t in inputs if id(t) in thread.parameters])
-        module = thread.stack[-1] if thread.stack else ""
+        module = self.path
+        parameters = tuple([self.name_of(t) or "" for t in inputs if module and self.is_parameter(t)])
         if node is not None:
             origin = _Origin(module, parameters, line, backward_flops(op, work), thread.call)
             with self._lock:

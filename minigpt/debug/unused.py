@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..errors import ArgumentError, GraphError
-from ..tensor import Tensor
+from ..tensor import Tensor, nodes_newest_first
 
 
 def unused_parameters(loss, model) -> list[str]:
@@ -20,13 +20,8 @@ def unused_parameters(loss, model) -> list[str]:
             "this loss has no graph, so it depends on no parameter at all: was it computed inside no_grad(), or did "
             ".detach() or .numpy() come before it?"
         )
-    reached, seen, stack = set(), {loss._node}, [loss]
-    while stack:
-        for t in stack.pop().inputs:  # raises if backward() has freed the graph
-            if t is None:
-                continue
-            reached.add(id(t))
-            if t._node is not None and t._node not in seen:
-                seen.add(t._node)
-                stack.append(t)
+    nodes = nodes_newest_first(loss._node)
+    if any(node.freed for node in nodes):
+        raise GraphError("backward() has freed this graph: ask before it, or call backward(retain_graph=True)")
+    reached = {id(t) for node in nodes for t in node.inputs}
     return [name for name, p in model.named_parameters() if p.requires_grad and id(p) not in reached]

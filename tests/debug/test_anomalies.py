@@ -1,5 +1,7 @@
 """The first NaN or Inf is named where it appears, with its cause; what is sound passes unchanged."""
 
+import contextvars
+import threading
 import warnings
 
 import numpy as np
@@ -160,6 +162,31 @@ def test_two_backwards_without_zero_grad_are_warned_of():
         with mg.debug.anomaly():  # one pass that uses the layer twice is no second pass
             x = np.ones((1, 2), np.float32)
             (layer(x) + layer(2 * x)).sum().backward()
+
+
+def test_threads_do_not_see_each_others_passes():
+    """Two threads under one anomaly(), as the trainer's workers are: no gradient is taken for a stale one."""
+
+    def train(layer):
+        x = np.ones((1, 4), np.float32)
+        for _ in range(200):
+            layer.zero_grad()
+            h = x
+            for _ in range(20):
+                h = layer(h)
+            h.sum().backward()
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with mg.debug.anomaly():
+            threads = [
+                threading.Thread(target=contextvars.copy_context().run, args=(train, nn.Linear(4, 4, rng=seed)))
+                for seed in range(2)
+            ]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
 
 
 def test_afterwards_nothing_watches():
