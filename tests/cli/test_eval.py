@@ -33,20 +33,8 @@ def place(tmp_path_factory):
     return place
 
 
-@pytest.fixture
-def run(place, capsys, monkeypatch):
-    monkeypatch.chdir(place)
-
-    def run(*words, code=0):
-        capsys.readouterr()
-        assert main(["eval", *map(str, words), "--backend", "numpy"]) == code
-        return capsys.readouterr()
-
-    return run
-
-
-def test_the_saved_validation_part(run, place, tmp_path):
-    out, err = run("--model", "b", "--json", tmp_path / "new" / "e.json")
+def test_the_saved_validation_part(run_eval, place, tmp_path):
+    out, err = run_eval("--model", "b", "--json", tmp_path / "new" / "e.json")
     report = json.loads((tmp_path / "new" / "e.json").read_text(encoding="utf-8"))
     model, data = GPT.from_pretrained(place / "b"), saved_data(place / "b")
     e = report["models"]["b"]
@@ -60,20 +48,20 @@ def test_the_saved_validation_part(run, place, tmp_path):
     assert err == "running on the 'numpy' row\n"  # no bar for what is done at once
 
 
-def test_a_text_gives_the_same_as_the_saved_part_of_it(run):
-    saved, given = run("--model", "b").out, run("--model", "b", "--data", "text.txt").out
+def test_a_text_gives_the_same_as_the_saved_part_of_it(run_eval):
+    saved, given = run_eval("--model", "b").out, run_eval("--model", "b", "--data", "text.txt").out
     assert saved.splitlines()[1:] == given.splitlines()[1:]
     assert "the last 10% of 'text'" in given
     assert "note" not in saved + given
 
 
-def test_a_text_that_was_trained_on_is_named(run):
-    assert "trained on this text" in run("--model", "b", "--data", "text.txt", "--val-fraction", "0.9").out
+def test_a_text_that_was_trained_on_is_named(run_eval):
+    assert "trained on this text" in run_eval("--model", "b", "--data", "text.txt", "--val-fraction", "0.9").out
 
 
-def test_tokens_bins_parts_and_seed(run, tmp_path):
+def test_tokens_bins_parts_and_seed(run_eval, tmp_path):
     def report(*words):
-        run("--model", "b", "--json", tmp_path / "x.json", *words)
+        run_eval("--model", "b", "--json", tmp_path / "x.json", *words)
         return json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["models"]["b"]
 
     assert report("--tokens", 50)["tokens"] == 50
@@ -86,9 +74,9 @@ def test_tokens_bins_parts_and_seed(run, tmp_path):
 
 
 @pytest.mark.parametrize("suffix", ["html", "png"])
-def test_reliability_diagram(run, tmp_path, suffix):
+def test_reliability_diagram(run_eval, tmp_path, suffix):
     path = tmp_path / f"calibration.{suffix}"
-    out = run("--model", "a", "--compare", "b", "--calibration", path).out
+    out = run_eval("--model", "a", "--compare", "b", "--calibration", path).out
     assert f"reliability diagram: {path}" in out
     content = path.read_bytes()
     assert len(content) > 5000
@@ -96,8 +84,8 @@ def test_reliability_diagram(run, tmp_path, suffix):
         assert b"calibration error" in content
 
 
-def test_comparison(run, place, tmp_path):
-    out = run("--model", "a", "--compare", "b", "--json", tmp_path / "c.json").out
+def test_comparison(run_eval, place, tmp_path):
+    out = run_eval("--model", "a", "--compare", "b", "--json", tmp_path / "c.json").out
     report = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
     values = [e["measures"]["nats per token"]["value"] for e in report["models"].values()]
     difference = report["comparison"]["second_minus_first"]["nats per token"]
@@ -107,18 +95,18 @@ def test_comparison(run, place, tmp_path):
     assert out.count("the second is better") >= 2
 
 
-def test_a_model_and_itself(run):
-    out = run("--model", "b", "--compare", "b").out
+def test_a_model_and_itself(run_eval):
+    out = run_eval("--model", "b", "--compare", "b").out
     assert out.count("no difference shown") == 4
     assert "second: b (again)" in out
 
 
-def test_comparison_of_different_tokenizers(run, place, tmp_path):
+def test_comparison_of_different_tokenizers(run_eval, place, tmp_path):
     """The model of another alphabet, given a text that both can write: bits per byte alone."""
     digits = " 12.\n345 6789 0" * 30
     (tmp_path / "digits.txt").write_text(digits, encoding="utf-8")
     words = ["--data", tmp_path / "digits.txt", "--part", "all", "--json", tmp_path / "d.json"]
-    out = run("--model", "a", "--compare", "c", *words).out
+    out = run_eval("--model", "a", "--compare", "c", *words).out
     comparison = json.loads((tmp_path / "d.json").read_text(encoding="utf-8"))["comparison"]
     assert comparison["same_tokens"] is False
     assert list(comparison["second_minus_first"]) == ["bits per byte"]
@@ -130,9 +118,9 @@ def test_comparison_of_different_tokenizers(run, place, tmp_path):
     assert comparison["second_minus_first"]["bits per byte"]["value"] == pytest.approx(bits[1] - bits[0])
 
 
-def test_memorisation(run, tmp_path):
+def test_memorisation(run_eval, tmp_path):
     words = ["--windows", 20, "--samples", 3, "--prompt-tokens", 4, "--json", tmp_path / "m.json"]
-    out = run("--model", "b", "--memorisation", "text.txt", *words).out
+    out = run_eval("--model", "b", "--memorisation", "text.txt", *words).out
     report = json.loads((tmp_path / "m.json").read_text(encoding="utf-8"))
     assert report["prompted"]["windows"] == report["unseen_prompted"]["windows"] == 20
     assert report["prompt_tokens"] == 4
@@ -141,14 +129,14 @@ def test_memorisation(run, tmp_path):
     assert "the first 90% of 'text'" in out
     assert "prompted with 4 tokens, greedy" in out
     assert "note" not in out
-    whole = run("--model", "b", "--memorisation", "other.txt", "--part", "all", *words, code=2)
+    whole = run_eval("--model", "b", "--memorisation", "other.txt", "--part", "all", *words, code=2)
     assert "error: " in whole.err  # capital letters have no ids
 
 
-def test_memorisation_of_what_was_never_read(run, tmp_path):
+def test_memorisation_of_what_was_never_read(run_eval, tmp_path):
     (tmp_path / "new.txt").write_text("a mad red bear ran under a bus. " * 20, encoding="utf-8")
     words = ["--windows", 2, "--samples", 1, "--part", "all"]
-    out = run("--model", "b", "--memorisation", tmp_path / "new.txt", *words).out
+    out = run_eval("--model", "b", "--memorisation", tmp_path / "new.txt", *words).out
     assert "was not trained on this text: only 0 of 20" in out
     assert "never trained on" not in out
 
@@ -169,9 +157,9 @@ def test_memorisation_of_what_was_never_read(run, tmp_path):
         (["--model", "b", "--memorisation", "text.txt", "--prompt-tokens", "5000"], "5000 and 50 more need 5050"),
     ],
 )
-def test_refused(run, place, words, hint):
+def test_refused(run_eval, place, words, hint):
     before = {str(p): p.stat().st_mtime_ns for p in place.rglob("*")}
-    out, err = run(*words, code=2)
+    out, err = run_eval(*words, code=2)
     assert out == ""
     *earlier, line = err.splitlines()
     assert line.startswith("error: ")

@@ -40,26 +40,14 @@ def place(tmp_path_factory):
     return place
 
 
-@pytest.fixture
-def run(place, capsys, monkeypatch):
-    monkeypatch.chdir(place)
-
-    def run(*words, code=0):
-        capsys.readouterr()
-        assert main(["eval", *map(str, words), "--backend", "numpy"]) == code
-        return capsys.readouterr()
-
-    return run
-
-
 def shares(name):
     """(right for a model that says "b", right for one that says "c", n) of a file's test part."""
     replies = [e.reply for e in FileTask(name).examples("test", None, None)]
     return replies.count("b"), replies.count("c"), len(replies)
 
 
-def test_a_file(run, tmp_path):
-    out, err = run("--model", "a", "--task", "a.tsv", "--json", tmp_path / "new" / "t.json")
+def test_a_file(run_eval, tmp_path):
+    out, err = run_eval("--model", "a", "--task", "a.tsv", "--json", tmp_path / "new" / "t.json")
     right, _, n = shares("a.tsv")
     assert 0 < right < n < 60
     low, high = wilson(right, n)
@@ -75,8 +63,8 @@ def test_a_file(run, tmp_path):
     assert (report["part"], report["seed"]) == ("test", 0)
 
 
-def test_comparison(run, tmp_path):
-    out = run("--model", "a", "--task", "a.tsv", "--compare", "b", "--json", tmp_path / "c.json").out
+def test_comparison(run_eval, tmp_path):
+    out = run_eval("--model", "a", "--task", "a.tsv", "--compare", "b", "--json", tmp_path / "c.json").out
     report = json.loads((tmp_path / "c.json").read_text(encoding="utf-8"))
     first, second, n = shares("a.tsv")
     assert [report["models"][name][0]["right"] for name in "ab"] == [first, second]
@@ -85,26 +73,26 @@ def test_comparison(run, tmp_path):
     assert difference["second_minus_first"] == pytest.approx((second - first) / n)
     assert "first: a; second: b" in out
     assert "the first is better" in out
-    assert "note: b was tuned on b.tsv, not on a.tsv" in run("--model", "b", "--task", "a.tsv").err
-    again = run("--model", "a", "--task", "a.tsv", "--compare", "a").out
+    assert "note: b was tuned on b.tsv, not on a.tsv" in run_eval("--model", "b", "--task", "a.tsv").err
+    again = run_eval("--model", "a", "--task", "a.tsv", "--compare", "a").out
     assert "no difference shown" in again
     assert "a (again)" in again
 
 
-def test_words_and_parts(run, tmp_path):
+def test_words_and_parts(run_eval, tmp_path):
     for part in ("test", "train"):
-        out = run("--model", "words", "--task", "tagging", "--test-examples", 9, "--part", part).out
+        out = run_eval("--model", "words", "--task", "tagging", "--test-examples", 9, "--part", part).out
         assert f"words on the {part} part" in out
         assert re.search(r"\(\d+ of \d+ words\)", out)
 
 
-def test_the_questions_are_those_of_finetuning(run, capsys, monkeypatch):
+def test_the_questions_are_those_of_finetuning(run_eval, capsys, monkeypatch):
     """The same figures after training and in a later measurement, and a line for each of several tasks."""
     monkeypatch.setattr(FinetuneSettings, "examples", 40)  # what the bag of words learns from
     words = ["--mix", "copy,sentiment", "--out", "two", "--steps", "1", "--examples", "40", "--seed", "5"]
     assert main(["finetune", *words, *FAST]) == 0
     told = capsys.readouterr().out
-    out = run("--model", "two", "--task", "copy", "sentiment", "--test-examples", 20, "--seed", 5).out
+    out = run_eval("--model", "two", "--task", "copy", "sentiment", "--test-examples", 20, "--seed", 5).out
     told_wrong = re.findall(r"wrong  (.*)", told)
     assert len(told_wrong) == 6
     assert re.findall(r"wrong  (?:copy|sentiment): (.*)", out) == told_wrong
@@ -130,7 +118,7 @@ def test_the_questions_are_those_of_finetuning(run, capsys, monkeypatch):
         (["--model", "a", "--task", "copy", "--memorisation", "python"], "--task out"),
     ],
 )
-def test_refused(run, words, hint):
-    out, err = run(*words, code=2)
+def test_refused(run_eval, words, hint):
+    out, err = run_eval(*words, code=2)
     assert out == ""
     assert re.search(hint, err.splitlines()[-1]), err
