@@ -27,6 +27,11 @@ const hover = (target, x, y) => {
   const at = {clientX: box.left + x * box.width, clientY: box.top + y * box.height, bubbles: true};
   target.dispatchEvent(new PointerEvent("pointermove", at));
 };
+// A page that is not in front (another window is, on a busy machine) hears of no focus: then tell the element.
+const focus = (target) => {
+  target.focus();
+  if (!document.hasFocus()) target.dispatchEvent(new FocusEvent("focus"));
+};
 const press = (target, key) => target.dispatchEvent(new KeyboardEvent("keydown", {key, bubbles: true}));
 PROBE_BODY
 document.body.dataset.probe = JSON.stringify(out);

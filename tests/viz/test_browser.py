@@ -104,7 +104,7 @@ def test_cross_attention_reads_other_tokens(browse):
 def test_keyboard(browse, attention):
     probe = """
       const head = all(".head")[1];
-      head.focus();
+      focus(head);
       out.focused = shown(document);
       press(head, "Home"); press(head, "ArrowDown"); press(head, "ArrowDown"); press(head, "ArrowRight");
       out.moved = shown(document);
@@ -136,7 +136,7 @@ def test_loss_readout(browse):
     }
     probe = """
       const plot = all("svg")[0];
-      plot.focus();
+      focus(plot);
       out.end = shown(document);
       press(plot, "Home"); press(plot, "ArrowRight");
       out.second = shown(document);

@@ -66,7 +66,7 @@ def test_a_graph_tells_what_a_box_is_made_of(browse):
     view = mg.debug.graph((x * x).sum())
     probe = """
       const plot = all("svg[role=application]")[0];
-      plot.focus();
+      focus(plot);
       out.last = shown(document);
       press(plot, "ArrowUp");
       out.middle = shown(document);

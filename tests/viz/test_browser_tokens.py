@@ -80,7 +80,7 @@ def test_reliability_readout(browse):
     }
     probe = """
       const plot = all("svg")[0];
-      plot.focus();
+      focus(plot);
       out.end = shown(document);
       press(plot, "Home");
       out.first = shown(document);
@@ -107,7 +107,7 @@ def test_token_scores_side_by_side(browse):
     scores = {"occlusion": [0.5, -2.0, 0.0], "rollout": [0.25, 0.25, 0.5]}
     probe = """
       const row = all("[role=application]")[0], words = all(".text").map((text) => all("span", text));
-      row.focus();
+      focus(row);
       out.end = shown(document);
       press(row, "ArrowLeft");
       out.left = shown(document);

@@ -14,7 +14,7 @@ def test_a_token_tells_what_each_head_reads_most(browse, attention):
     probe = """
       const [queries, keys] = all("[role=application]");
       out.query = []; out.heads = [];
-      queries.focus();
+      focus(queries);
       for (const key of ["Home", "ArrowDown", "ArrowDown", "ArrowDown"]) {
         press(queries, key);
         out.query.push(shown(document));
