@@ -10,10 +10,13 @@ from ..lazy import lazy_names
 _HOME = {
     "BackendComparison": "comparison",
     "BackwardStep": "stepping",
+    "Difference": "difference",
+    "RunDifference": "difference",
     "Trace": "tracing",
     "anomaly": "anomalies",
     "backward_steps": "stepping",
     "compare_backends": "comparison",
+    "diff_runs": "lockstep",
     "graph": "computation_graph",
     "machine_peaks": "roofline",
     "module_calls": "computation_graph",
@@ -24,8 +27,9 @@ _HOME = {
 }
 
 __all__ = [
-    "BackendComparison", "BackwardStep", "Trace", "anomaly", "backward_steps", "compare_backends", "graph",
-    "machine_peaks", "module_calls", "plain_recursion", "recursion_example", "trace", "unused_parameters",
+    "BackendComparison", "BackwardStep", "Difference", "RunDifference", "Trace", "anomaly", "backward_steps",
+    "compare_backends", "diff_runs", "graph", "machine_peaks", "module_calls", "plain_recursion", "recursion_example",
+    "trace", "unused_parameters",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__, globals(), _HOME)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,10 +9,9 @@ import numpy as np
 
 from ..backend import use
 from ..errors import ArgumentError
-from ..nn import Module
 from ..observe import observing
 from ..ops import Label
-from ..tensor import Tensor
+from .computation import forward_backward, tensors_of
 from .gradients import on_host
 from .traced_op import TracedOp
 from .tracing import trace
@@ -45,7 +43,7 @@ class _Values:
     def around_op(self, op, inputs, settings, proceed):
         outputs = proceed()
         if op is not Label:
-            self.values.append([np.array(t.numpy()) for t in _tensors(outputs)])
+            self.values.append([np.array(t.numpy()) for t in tensors_of(outputs)])
         return outputs
 
     def around_backward(self, node, grads_out, proceed):
@@ -59,49 +57,12 @@ def run_on_row(row: str, fn: Callable, inputs: tuple, warm: bool) -> RowRun:
     """Run fn and its backward on copies of the inputs; `warm`: once before that, so that nothing is compiled."""
     with use(row):
         if warm:
-            _forward_backward(row, fn, inputs)
+            forward_backward(row, fn, inputs, "compare_backends")
         values = _Values()
         with trace() as seen, observing(values):
-            outputs, leaves = _forward_backward(row, fn, inputs)
+            outputs, leaves = forward_backward(row, fn, inputs, "compare_backends")
     if seen.dropped:
         raise ArgumentError(f"this computation has more than {seen.limit:,} ops: compare a smaller part of it")
     gradients = {name: on_host(t.grad) for name, t in leaves.items() if t.grad is not None}
     return RowRun(seen.rows, values.values, [np.array(t.numpy()) for t in outputs], gradients, seen.seconds,
                   seen.peak_bytes)  # fmt: skip
-
-
-def _forward_backward(row, fn, inputs):
-    """(Tensors that came out, leaves by name). Each float output is given the same gradient on every row."""
-    leaves: dict[str, Tensor] = {}
-    given = [_copied(row, x, f"input {i}", leaves) for i, x in enumerate(inputs)]
-    run = _copied(row, fn, "", leaves) if isinstance(fn, Module) else fn
-    outputs = _tensors(run(*given))
-    if not outputs:
-        raise ArgumentError("compare_backends: fn must return a Tensor, or a tuple with Tensors in it")
-    rng = np.random.default_rng(0)
-    roots = [t for t in outputs if t.requires_grad]
-    for k, t in enumerate(roots):
-        grad = np.ones(t.shape, t.dtype) if t.size == 1 else rng.standard_normal(t.shape).astype(t.dtype)
-        t.backward(Tensor(grad), retain_graph=k + 1 < len(roots))
-    return outputs, leaves
-
-
-def _copied(row, x, name, leaves):
-    """A copy of an input where the row can reach it; what can have a gradient is noted as a leaf."""
-    if isinstance(x, Module):
-        module = copy.deepcopy(x).to(row)
-        leaves.update((f"{name}.{key}" if name else key, p) for key, p in module.named_parameters())
-        return module
-    if isinstance(x, Tensor):
-        leaf = Tensor(np.array(x.numpy()), x.requires_grad, x.name)
-    elif isinstance(x, np.ndarray) and x.dtype.kind == "f":
-        leaf = Tensor(np.array(x), requires_grad=True)
-    else:
-        return x
-    if leaf.requires_grad:
-        leaves[leaf.name or name] = leaf
-    return leaf
-
-
-def _tensors(outputs) -> list[Tensor]:
-    return [t for t in (outputs if isinstance(outputs, tuple | list) else (outputs,)) if isinstance(t, Tensor)]
