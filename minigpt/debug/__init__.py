@@ -11,10 +11,17 @@ _HOME = {
     "BackendComparison": "comparison",
     "BackwardStep": "stepping",
     "Difference": "difference",
+    "Report": "report",
     "RunDifference": "difference",
     "Trace": "tracing",
     "anomaly": "anomalies",
     "backward_steps": "stepping",
+    "check_accumulation": "gradient_checks",
+    "check_batch": "model_checks",
+    "check_decay": "optimizer_checks",
+    "check_gradients": "gradient_checks",
+    "check_model": "model_checks",
+    "check_optimizer": "optimizer_checks",
     "compare_backends": "comparison",
     "diff_runs": "lockstep",
     "graph": "computation_graph",
@@ -27,7 +34,8 @@ _HOME = {
 }
 
 __all__ = [
-    "BackendComparison", "BackwardStep", "Difference", "RunDifference", "Trace", "anomaly", "backward_steps",
+    "BackendComparison", "BackwardStep", "Difference", "Report", "RunDifference", "Trace", "anomaly", "backward_steps",
+    "check_accumulation", "check_batch", "check_decay", "check_gradients", "check_model", "check_optimizer",
     "compare_backends", "diff_runs", "graph", "machine_peaks", "module_calls", "plain_recursion", "recursion_example",
     "trace", "unused_parameters",
 ]  # fmt: skip

@@ -59,6 +59,7 @@ class OpRecorder(ModulePaths):
     def __init__(self, seen: Callable[[RecordedOp], None], parts: bool = False):
         super().__init__()
         self.seen, self.wants_parts = seen, parts
+        self._outside = users_line()  # where the run is asked for: no op's own line
         self._made: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # node on the tape -> RecordedOp
 
     def around_op(self, op, inputs, settings, proceed):
@@ -67,7 +68,7 @@ class OpRecorder(ModulePaths):
             return outputs
         results = tensors_of(outputs)
         record = RecordedOp(
-            FORWARD, op, Place(self.path, users_line()), settings, [None if t is None else t.numpy() for t in inputs],
+            FORWARD, op, Place(self.path, self._line()), settings, [None if t is None else t.numpy() for t in inputs],
             ["" if t is None else self.name_of(t) or "" for t in inputs],
             [t is not None and t._node is None for t in inputs], [t is not None and t.requires_grad for t in inputs],
             [t.numpy() for t in results],
@@ -76,6 +77,10 @@ class OpRecorder(ModulePaths):
             self._made[results[0]._node] = record
         self.seen(record)
         return outputs
+
+    def _line(self):
+        line = users_line()
+        return None if line == self._outside else line
 
     def around_backward(self, node, grads_out, proceed):
         incoming = [None if g is None else on_host(g) for g in grads_out]
