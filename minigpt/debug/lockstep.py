@@ -47,8 +47,8 @@ def diff_runs(
     rows:      of the kernel table, for a and for b; None: the one in use
     dtypes:    float32 or float64 for a and for b; None: as they are. A function's own Tensors stay as they are
     tolerance: of max|Δ| / max|a|; None: 1e-4, or 1e-9 where both sides are float64
-    names:     with arrays: name there -> name here, as `capture` gives it. `<parameter>.grad` is the gradient of one,
-               which needs a `loss` or a model that returns one
+    names:     with arrays: name there -> name here, as `capture` gives it; the model's own result is "output".
+               `<parameter>.grad` is the gradient of one
     Tolerances are by tensor; a gradient of a parameter is held against 1 % of the largest gradient if it is smaller.
     Memory: all results of one run, until it ends.
     Raises:    ArgumentError; what a or b raises
@@ -69,7 +69,7 @@ def diff_runs(
     if by == "module":
         return by_module(run_a, run_b, sides, tolerance)
     found = lockstep(run_a, run_b, sides, tolerance)
-    if found.first is not None and found.first.verdict in (ROUNDING, UNKNOWN):
+    if found.first is not None and found.first.verdict in (ROUNDING, UNKNOWN, ""):
         _again_in_float64(found.first, run_a, run_b, sides)
     return found
 
@@ -123,10 +123,12 @@ def lockstep(run_a, run_b, sides, tolerance, past_rounding=False) -> RunDifferen
 def _again_in_float64(first: Difference, run_a, run_b, sides) -> None:
     """A small bug far above may look like rounding where it has grown out of tolerance. In float64 it stands alone."""
     again = lockstep(run_a.in_float64(), run_b.in_float64(), sides, IN_FLOAT64, past_rounding=True).first
-    if again is None or again.verdict != BUG or again.dtype != "float64" or again.number > first.number:
+    if again is None or again.verdict not in (BUG, "") or again.dtype != "float64" or again.number > first.number:
+        if not first.verdict:  # what was left in a leaf, which no op of its own made
+            first.verdict, first.reason = ROUNDING, "in float64 the same two runs agree up to here"
         return
     first.verdict, first.off = BUG, again.off
-    first.reason = f"in float64 the same runs still differ, which rounding cannot do: {again.reason}"
+    first.reason = f"in float64 the same runs still differ, which rounding cannot do: {again.reason}".rstrip(": ")
     if again.number < first.number:
         first.origin = again
 

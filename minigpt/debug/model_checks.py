@@ -128,8 +128,8 @@ def _sees_future(model, ids, ops, logits) -> str:
 
 
 def _moved_before(a, b, t, T) -> bool:
-    """Whether an array with a token axis (the last but one) differs before position t. Scores (T, T) may: the mask comes
-    after them."""
+    """Whether an array with a token axis (the last but one) differs before position t. Scores (T, T) may: the mask
+    comes after them."""
     if a.ndim < 3 or a.shape != b.shape or a.shape[-2] != T or (a.ndim == 4 and a.shape[-1] == T):
         return False
     return a.dtype.kind == "f" and relative_error(b[..., :t, :], a[..., :t, :]) > NEAR

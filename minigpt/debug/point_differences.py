@@ -106,6 +106,8 @@ def gradient_difference(pairs, number, found: RunDifference) -> Difference | Non
     """pairs: (name of a parameter, its gradient or None on each side)"""
     floor = SMALL * max((float(np.abs(a).max()) for _, a, _ in pairs if a is not None and a.size), default=0.0)
     for name, a, b in pairs:
+        if a is None and b is None:
+            continue
         error, index = compare(a, b)
         if index is not None and (largest := float(np.abs(a).max())) < floor:
             error *= largest / floor if largest else 0.0
@@ -140,6 +142,7 @@ def against_arrays(run, arrays, names, tolerance) -> RunDifference:
     def seen(name, array):
         met[name] = met.get(name, 0) + 1
         if name in points and met[name] == 1:
+            points[name] = _without_leading_ones(points[name], array.shape)
             compare_point(found, name, array, points[name])
         elif name not in points:
             found.not_compared.append(name)
@@ -157,6 +160,12 @@ def against_arrays(run, arrays, names, tolerance) -> RunDifference:
     if found.first is not None:
         _judge_arrays(found.first, run, points | {n + GRADIENT: g for n, g in gradients.items()})
     return found
+
+
+def _without_leading_ones(array, shape):
+    """What was computed for a batch of 1, or with other axes of length 1 in front, in the shape that it has here."""
+    extra = array.ndim - len(shape)
+    return array.reshape(shape) if extra > 0 and array.shape == (1,) * extra + shape else array
 
 
 def _judge_arrays(first: Difference, run, wanted) -> None:

@@ -6,8 +6,8 @@
    difference of the forward says which of them is wrong.
 4. Otherwise it is rounding.
 
-What rounding explains: how far the float64 result moves when every input is moved by half a unit in its last place or
-so (x (1 ± eps)), times 32, and 4 eps of the largest element. This bounds what a careful algorithm loses on the inputs
+What rounding explains: how far the float64 result moves when every input is moved by about one unit in its last place,
+x (1 ± eps) with random signs, times 32, and 4 eps of the largest element. This bounds what a careful algorithm loses on the inputs
 it has (Higham 2002, "Accuracy and Stability of Numerical Algorithms", section 1.5: backward error).
 """
 
@@ -53,7 +53,7 @@ def _judge(a, b, k, index, sides):
     for side, record in zip(sides, (a, b), strict=True):
         truth, allowed = truth_and_rounding(record, k)
         truths.append(truth)
-        off = _largest(record.results[k] - truth)
+        off = _distance(record.results[k], truth)
         if not off <= allowed:
             return Verdict(BUG, side, f"{side} is off by {off:.2g} from its own formula in float64 on the same inputs, "
                                       f"where rounding explains {allowed:.1g}")  # fmt: skip
@@ -61,7 +61,7 @@ def _judge(a, b, k, index, sides):
     if relative_error(crossed, truths[0]) <= SAME:
         return Verdict(ROUNDING, "", "in float64 both compute the same from the same inputs, and each is within "
                                      f"rounding of that; {allowed:.1g} is what rounding explains here")  # fmt: skip
-    reason = f"from the same inputs, in float64, they still differ by {_largest(crossed - truths[0]):.2g}"
+    reason = f"from the same inputs, in float64, they still differ by {_distance(crossed, truths[0]):.2g}"
     how = _how_they_differ(a, b, sides)
     reason += f": {how}" if how else ""
     wrong = ""
@@ -80,9 +80,8 @@ def truth_and_rounding(record: RecordedOp, k: int) -> tuple[np.ndarray, float]:
         inputs, incoming = (
             [_jittered(x, eps, rng) for x in arrays or ()] for arrays in (record.inputs, record.incoming)
         )
-        moved = max(
-            moved, _largest(rerun(record, inputs, incoming if record.incoming is not None else None)[k] - truth)
-        )
+        again = rerun(record, inputs, incoming if record.incoming is not None else None)[k]
+        moved = max(moved, _distance(again, truth))
     return truth, MOVES * moved + ULPS * float(eps) * _largest(truth)
 
 
@@ -92,10 +91,18 @@ def _jittered(x, eps, rng):
     return in_float64(x) * (1 + eps * rng.choice([-1.0, 1.0], x.shape))
 
 
+def _distance(x, y) -> float:
+    """max|x - y|; infinite where one is NaN or Inf and the other is not the same"""
+    off = np.array(np.abs(x - y))
+    off[np.isnan(off)] = np.inf
+    off[(x == y) | (np.isnan(x) & np.isnan(y))] = 0.0
+    return float(off.max(initial=0.0))
+
+
 def _largest(x) -> float:
-    """max|x|; NaN where both are infinite does not count"""
+    """max|x| of what is finite"""
     x = np.abs(x)
-    return float(np.nanmax(x)) if x.size and not np.isnan(x).all() else 0.0
+    return float(x[np.isfinite(x)].max(initial=0.0))
 
 
 def _different_leaf(a: RecordedOp, b: RecordedOp, sides) -> str:
