@@ -7,8 +7,8 @@
 4. Otherwise it is rounding.
 
 What rounding explains: how far the float64 result moves when every input is moved by about one unit in its last place,
-x (1 ± eps) with random signs, times 32, and 4 eps of the largest element. This bounds what a careful algorithm loses on the inputs
-it has (Higham 2002, "Accuracy and Stability of Numerical Algorithms", section 1.5: backward error).
+x (1 ± eps) with random signs, times 32, and 4 eps of the largest element. A careful algorithm loses no more on the
+inputs that it has (Higham 2002, "Accuracy and Stability of Numerical Algorithms", section 1.5: backward error).
 """
 
 from __future__ import annotations
