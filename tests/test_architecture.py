@@ -45,7 +45,8 @@ MAY_IMPORT = {
 }
 MAY_IMPORT["models"] = MAY_IMPORT["nn"] | {"nn", "decoding", "tokenizers"}
 MAY_IMPORT["inspect"] = MAY_IMPORT["models"] | {"models", "optim", "finite_differences", "viz"}
-MAY_IMPORT["debug"] = MAY_IMPORT["inspect"] | {"cuda_state"}  # the doctor asks what the card lacks
+# the doctor asks what the card lacks; what differs is named as `capture` names it
+MAY_IMPORT["debug"] = MAY_IMPORT["inspect"] | {"inspect", "cuda_state"}
 MAY_IMPORT["training"] = MAY_IMPORT["models"] | {"models", "data", "optim"}
 MAY_IMPORT["generation"] = MAY_IMPORT["training"] | {"training", "viz"}
 MAY_IMPORT["classroom"] = MAY_IMPORT["generation"] | {"generation", "inspect", "debug", "viz", "finite_differences"}

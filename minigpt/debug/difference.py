@@ -101,6 +101,7 @@ class RunDifference:
 
     tolerance: as it was asked for; None: by dtype
     not_compared: names that only one side has, which is no difference
+    rounding: differences that are rounding and were passed, as past_rounding asks for
     """
 
     sides: tuple[str, str]
@@ -108,6 +109,7 @@ class RunDifference:
     first: Difference | None = None
     compared: list[Compared] = field(default_factory=list)
     not_compared: list[str] = field(default_factory=list)
+    rounding: list[Difference] = field(default_factory=list)
 
     @property
     def ok(self) -> bool:
@@ -129,6 +131,11 @@ class RunDifference:
             worst = max(self.compared, key=lambda c: c.error)
             name = f"{worst.op} in {worst.where}" if worst.op and worst.where else worst.op or worst.where
             agreed += f", the worst to {worst.error:.1e} ({name})"
+        if self.rounding:
+            n = len(self.rounding)
+            agreed += (
+                f"; {n} difference{'s that are' if n > 1 else ' that is'} rounding {'were' if n > 1 else 'was'} passed"
+            )
         if self.first is None:
             return f"{first} and {second}: {agreed}; {_tolerance_in_words(self.tolerance)}"
         return f"{self.first}\n  before it {agreed}"

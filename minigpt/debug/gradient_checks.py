@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..backend import use
 from ..errors import ArgumentError
 from ..tensor import Tensor, no_grad
 from .computation import tensors_of
@@ -29,13 +30,13 @@ def check_gradients(
 
     Finds what `gradcheck` of a single op cannot: a path that was cut (`.detach()`, `.data`, `.numpy()`), a table that
     is used twice and gets the gradient of one use.
-    model:     a Module; a copy is run, in float64 and evaluation mode
+    model:     a Module; a copy is run, on the numpy row in float64, in evaluation mode
     loss:      what model(*inputs) returns -> the Tensor (one number); None: the last of them that is one number
     elements:  of each parameter: half of them those with the largest gradients, half drawn with `seed`
     absolute:  |backward - difference| <= absolute + 1e-4 max of the two is right
     A kink (ReLU at 0, ties of max) may look wrong. Raises ArgumentError if there is no loss.
     """
-    model = copy.deepcopy(model).astype(np.float64).eval()
+    model = copy.deepcopy(model).to("numpy").astype(np.float64).eval()
     inputs = tuple(
         np.asarray(x, np.float64) if isinstance(x, np.ndarray) and x.dtype.kind == "f" else x for x in inputs
     )
@@ -47,10 +48,11 @@ def check_gradients(
             raise ArgumentError("check_gradients: the model returned no single number; pass loss=")
         return numbers[-1]
 
-    model.zero_grad()
-    value().backward()
     rng, report = np.random.default_rng(seed), Report("check_gradients")
-    with no_grad():
+    with use("numpy"):
+        model.zero_grad()
+        value().backward()
+    with use("numpy"), no_grad():
         for name, p in model.named_parameters():
             gradient = np.zeros(p.shape) if p.grad is None else on_host(p.grad)
             worst: tuple[float, str] = (1.0, "")

@@ -31,7 +31,7 @@ IN_FLOAT64 = 1e-10  # two runs in float64 that compute the same are nearer than 
 def diff_runs(
     a, b, *inputs, loss: Callable | None = None, by: str = "op", parts: bool = False,
     rows: tuple = (None, None), dtypes: tuple = (None, None), tolerance: float | None = None,
-    names: Mapping[str, str] | None = None,
+    names: Mapping[str, str] | None = None, past_rounding: bool = False,
 ) -> RunDifference:  # fmt: skip
     """Run a(*inputs) and b(*inputs) with their backward, and stop at the first tensor out of tolerance.
 
@@ -49,6 +49,8 @@ def diff_runs(
     tolerance: of max|Δ| / max|a|; None: 1e-4, or 1e-9 where both sides are float64
     names:     with arrays: name there -> name here, as `capture` gives it; the model's own result is "output".
                `<parameter>.grad` is the gradient of one
+    past_rounding: go on after a difference that is rounding, to stop at the first that is not. A gradient that is zero
+               but for rounding, as that of a bias which softmax takes out again, is one such. With by="op"
     Tolerances are by tensor; a gradient of a parameter is held against 1 % of the largest gradient if it is smaller.
     Memory: all results of one run, until it ends.
     Raises:    ArgumentError; what a or b raises
@@ -60,7 +62,7 @@ def diff_runs(
             raise ArgumentError(f"diff_runs: {what} are two, one for a and one for b, got {pair!r}")
     if tolerance is not None and not tolerance >= 0:
         raise ArgumentError(f"diff_runs: tolerance is a number from 0 up, got {tolerance!r}")
-    run_a, run_b = (_Run(fn, inputs, loss, row, d, parts) for fn, row, d in zip((a, b), rows, dtypes, strict=True))
+    run_a, run_b = (Side(fn, inputs, loss, row, d, parts) for fn, row, d in zip((a, b), rows, dtypes, strict=True))
     if isinstance(b, Mapping):
         return against_arrays(run_a, b, dict(names or {}), tolerance)
     if names is not None:
@@ -68,13 +70,16 @@ def diff_runs(
     sides = _sides(rows, dtypes)
     if by == "module":
         return by_module(run_a, run_b, sides, tolerance)
-    found = lockstep(run_a, run_b, sides, tolerance)
+    found = lockstep(run_a, run_b, sides, tolerance, past_rounding)
     if found.first is not None and found.first.verdict in (ROUNDING, UNKNOWN, ""):
         _again_in_float64(found.first, run_a, run_b, sides)
+    elif found.first is None and found.rounding:
+        again = _differs_in_float64(run_a, run_b, sides)
+        found.first = again if again is not None and again.number <= found.rounding[-1].number else None
     return found
 
 
-class _Run:
+class Side:
     """One side: what to run, and how."""
 
     def __init__(self, fn, inputs, loss, row, dtype, parts):
@@ -85,8 +90,15 @@ class _Run:
         with use(self.row or current_row().name) as row, observing(observer):
             return forward_backward(row.name, self.fn, self.inputs, "diff_runs", self.dtype, self.loss)
 
-    def in_float64(self) -> _Run:
-        return _Run(self.fn, self.inputs, self.loss, self.row, np.float64, self.parts)
+    @property
+    def has_float64(self) -> bool:
+        """Whether the row has that dtype; cuda has not."""
+        return (self.row or current_row().name) != "cuda"
+
+    def in_float64(self) -> Side:
+        """The same in float64, on numpy where the row has none."""
+        row = self.row if self.has_float64 else "numpy"
+        return Side(self.fn, self.inputs, self.loss, row, np.float64, self.parts)
 
 
 def lockstep(run_a, run_b, sides, tolerance, past_rounding=False) -> RunDifference:
@@ -104,7 +116,7 @@ def lockstep(run_a, run_b, sides, tolerance, past_rounding=False) -> RunDifferen
         if first is None:
             return
         if past_rounding and first.verdict == ROUNDING:
-            found.compared.append(Compared(first.number, first.direction, first.where, first.op, first.error))
+            found.rounding.append(first)
             return
         found.first = first
         raise Stop
@@ -120,10 +132,16 @@ def lockstep(run_a, run_b, sides, tolerance, past_rounding=False) -> RunDifferen
     return found
 
 
+def _differs_in_float64(run_a, run_b, sides) -> Difference | None:
+    """The first difference of the two runs in float64 that is no rounding, not even there."""
+    again = lockstep(run_a.in_float64(), run_b.in_float64(), sides, IN_FLOAT64, past_rounding=True).first
+    return again if again is not None and again.verdict in (BUG, "") and again.dtype == "float64" else None
+
+
 def _again_in_float64(first: Difference, run_a, run_b, sides) -> None:
     """A small bug far above may look like rounding where it has grown out of tolerance. In float64 it stands alone."""
-    again = lockstep(run_a.in_float64(), run_b.in_float64(), sides, IN_FLOAT64, past_rounding=True).first
-    if again is None or again.verdict not in (BUG, "") or again.dtype != "float64" or again.number > first.number:
+    again = _differs_in_float64(run_a, run_b, sides)
+    if again is None or again.number > first.number:
         if not first.verdict:  # what was left in a leaf, which no op of its own made
             first.verdict, first.reason = ROUNDING, "in float64 the same two runs agree up to here"
         return

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..backend import current_row, row_of, use
 from ..nn import Parameter
 from ..tensor import no_grad
 from .report import Report
@@ -21,7 +22,7 @@ SHAPES = {"weight": (3, 4), "bias": (4,)}
 def check_optimizer(
     make: Callable, reference: Callable, steps: int = 5, tolerance: float = 1e-6, seed: int = 0
 ) -> Report:
-    """Both optimizers on equal parameters with equal gradients, in float64: the first step that moves one otherwise.
+    """Both optimizers on equal parameters and gradients, on numpy in float64: the first step that moves one otherwise.
 
     make:       params -> the optimizer to check: any object with step(), which reads `p.grad` and writes `p.data`
     reference:  params -> one of minigpt.optim with the same settings
@@ -30,15 +31,17 @@ def check_optimizer(
     rng, report = np.random.default_rng(seed), Report("check_optimizer")
     start = {name: rng.standard_normal(shape) for name, shape in SHAPES.items()}
     mine, theirs = ({name: Parameter(x.copy(), name) for name, x in start.items()} for _ in range(2))
-    optimizers = make(list(mine.values())), reference(list(theirs.values()))
+    with use("numpy"):
+        optimizers = make(list(mine.values())), reference(list(theirs.values()))
     problem, ratios = "", []
     for step in range(1, steps + 1):
         before = [{name: p.data.copy() for name, p in params.items()} for params in (mine, theirs)]
         for name, shape in SHAPES.items():
             gradient = rng.standard_normal(shape)
             mine[name].grad, theirs[name].grad = gradient.copy(), gradient.copy()
-        for optimizer in optimizers:
-            optimizer.step()
+        with use("numpy"):
+            for optimizer in optimizers:
+                optimizer.step()
         moved, wanted = (
             {name: p.data - old[name] for name, p in params.items()}
             for params, old in zip((mine, theirs), before, strict=True)
@@ -69,12 +72,13 @@ def check_decay(optimizer, model) -> Report:
     optimizer, model = copy.deepcopy((optimizer, model))  # together, so that they still share parameters
     report = Report("check_decay")
     named = dict(model.named_parameters())
-    with no_grad():
+    rows = {row.name for p in named.values() if (row := row_of(p.data)) is not None}
+    with use(rows.pop() if rows == {"cuda"} else current_row().name) as row:
         for p in named.values():
-            p[...] = 1.0  # a bias that is still zero would not shrink
-    for p in named.values():
-        p.grad = np.zeros(p.shape, p.dtype)
-    optimizer.step()
+            with no_grad():
+                p[...] = 1.0  # a bias that is still zero would not shrink
+            p.grad = row.zeros(p.shape, p.dtype)
+        optimizer.step()
     for name, p in named.items():
         moved = float(np.abs(p.numpy() - 1.0).max())
         if p.ndim < 2 and moved:

@@ -14,7 +14,7 @@ from ..inspect.points import NamedPoints, refuse_unmatched
 from .difference import Compared, Difference, RunDifference, Stop, compare, described, tolerance_for
 from .gradients import on_host
 from .traced_op import FORWARD
-from .verdict import BUG, ROUNDING, SAME
+from .verdict import BUG, ROUNDING, SAME, UNKNOWN
 
 SMALL = 0.01  # of the largest gradient: what is below is held against that, since it may be nothing but rounding
 GRADIENT = ".grad"
@@ -41,6 +41,9 @@ def by_module(run_a, run_b, sides, tolerance) -> RunDifference:
     found = _points(run_a, run_b, sides, tolerance)
     first = found.first
     if first is None or first.index is None:
+        return found
+    if not (run_a.has_float64 and run_b.has_float64):
+        first.verdict, first.reason = UNKNOWN, "the cuda row has no float64; by='op' judges op by op"
         return found
     again = _points(run_a.in_float64(), run_b.in_float64(), sides, SAME).first
     if again is None or again.number > first.number:

@@ -15,8 +15,9 @@ import minigpt as mg
 from minigpt import backend, nn
 from minigpt import functional as F
 from minigpt.debug import diff_runs
+from minigpt.debug.lockstep import Side, lockstep
 from minigpt.inspect import capture
-from minigpt.models import GPT, GPTConfig
+from minigpt.models import GPT, GPTConfig, RecurrentConfig, RecurrentLM
 
 numba_is_here = pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="needs Numba")
 IDS = np.array([[1, 2, 3, 0], [0, 1, 2, 6]])
@@ -188,6 +189,19 @@ def test_rounding_between_rows_at_tolerance_zero():
     assert first.origin is None
 
 
+def test_a_gradient_that_is_nothing_but_rounding_can_be_passed(rng):
+    """softmax(x + b) does not depend on b, so its gradient is what is left by rounding, another thing in each dtype."""
+    x, b = rng.standard_normal((3, 5)).astype(np.float32), np.ones((3, 1), np.float32)
+    both = (lambda x, b: F.softmax(x + b) ** 2,) * 2
+    first = diff_runs(*both, x, b, dtypes=("float64", "float32")).first
+    assert first.tensor == "gradient of input 1"
+    assert first.verdict == "rounding"
+    found = diff_runs(*both, x, b, dtypes=("float64", "float32"), past_rounding=True)
+    assert found.ok
+    assert [passed.tensor for passed in found.rounding] == ["gradient of input 1"]
+    assert "1 difference that is rounding was passed" in str(found)
+
+
 @pytest.mark.parametrize("by", ["op", "module"])
 def test_a_small_bug_that_looks_like_rounding_is_traced_to_its_origin(by):
     """eps of the first norm is off by so little that its own result is within tolerance; below, it is not any more."""
@@ -206,6 +220,37 @@ def test_a_small_bug_that_looks_like_rounding_is_traced_to_its_origin(by):
     assert first.verdict == "bug"
     assert first.origin.where == "h.0.ln_1"
     assert "in float64 the first difference is at" in str(first)
+    if by == "op":  # nor is it passed by as rounding
+        first = diff_runs(reference, changed(other_eps), IDS, IDS, tolerance=tolerance, past_rounding=True).first
+        assert (first.where, first.verdict) == ("h.0.ln_1", "bug")
+
+
+@numba_is_here
+@pytest.mark.parametrize("kind", ["gpt", "lstm", "gru"])
+def test_no_op_of_a_model_is_called_a_bug_for_its_rounding(kind):
+    """At tolerance 0 every op that differs in its last digit is judged, forward and backward, with dropout."""
+    if kind == "gpt":
+        model = GPT(GPTConfig(vocab_size=7, block_size=4, n_layer=1, n_head=2, n_embd=8, dropout=0.2), seed=0)
+    else:
+        sizes = {"vocab_size": 7, "n_embd": 6, "n_hidden": 5, "n_layer": 2, "block_size": 4, "tied": False}
+        model = RecurrentLM(RecurrentConfig(**sizes, cell=kind), seed=0)
+    for p in model.parameters():
+        p.data *= 5
+    targets = np.array([[2, 3, -100, 1], [-100, -100, 0, 0]])
+    for rows, dtypes in ((("numpy", "cpu"), (None, None)), ((None, None), ("float64", "float32"))):
+        runs = (Side(model, (IDS, targets), None, row, dtype, False) for row, dtype in zip(rows, dtypes, strict=True))
+        found = lockstep(*runs, ("a", "b"), 0.0, past_rounding=True)
+        assert (
+            found.first.direction == "gradient"
+        )  # all ops are behind it; what leaves hold is compared without verdict
+        assert len(found.rounding) > 10
+
+
+@numba_is_here
+def test_a_kernel_that_is_off_by_little_more_than_rounding_is_a_bug(monkeypatch):
+    with_wrong_kernel(monkeypatch, "layernorm_forward", lambda result: (result[0] * (1 + 1e-4), *result[1:]))
+    first = diff_runs(library_gpt(), library_gpt(), IDS, IDS, rows=("numpy", "cpu"), tolerance=1e-5).first
+    assert (first.where, first.verdict, first.off) == ("h.0.ln_1", "bug", "cpu")
 
 
 # --- not the same ops -----------------------------------------------------------------------------------------------
