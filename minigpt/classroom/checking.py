@@ -29,12 +29,14 @@ class PartResult:
     problem: str = ""
     misconception: str = ""
 
-    def __str__(self):
+    def lines(self, explained: bool) -> list[str]:
+        """explained: the misconception was told above"""
         worth = f"{self.possible} point{'s' * (self.possible != 1)}"
         if not self.problem:
-            return f"  right   {self.title} ({worth})"
-        told = [self.problem] + [fill(self.misconception, WIDTH)] * bool(self.misconception)
-        return "\n".join([f"  WRONG   {self.title} ({worth})", *(indent(text, " " * 10) for text in told)])
+            return [f"  right   {self.title} ({worth})"]
+        why = "the same mistake as above" if explained else self.misconception
+        told = [self.problem] + [fill(f"=> {why}", WIDTH, subsequent_indent="   ")] * bool(self.misconception)
+        return [f"  WRONG   {self.title} ({worth})", *(indent(text, " " * 10) for text in told)]
 
 
 @dataclass(repr=False)
@@ -64,7 +66,11 @@ class Report:
         title = f"{self.exercise}: {self.points} of {self.possible} points"
         if self.unwritten:
             return f"{title}\n  not written yet: {self.unwritten}"
-        return "\n".join([title, *map(str, self.parts)])
+        lines, explained = [title], set()
+        for part in self.parts:
+            lines += part.lines(part.misconception in explained)
+            explained.add(part.misconception)
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True)
@@ -187,7 +193,11 @@ def _call(ex: Exercise, case: Case) -> str:
     for name, value in ex.arguments(case).items():
         if isinstance(value, np.ndarray):
             short.append(name)
-            text = np.array2string(value, precision=4, separator=", ") if value.size <= WHOLE else describe(value)
+            text = (
+                np.array2string(value, precision=4, separator=", ", suppress_small=True)
+                if value.size <= WHOLE
+                else describe(value)
+            )
             head = f"{name} {value.shape} {value.dtype} = " if value.size <= WHOLE else f"{name} = "
             arrays.append(head + text.replace("\n", "\n" + " " * len(head)))
         else:

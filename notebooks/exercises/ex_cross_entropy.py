@@ -8,17 +8,21 @@
 
 # %% [markdown]
 # The loss of a language model: minus the logarithm of the probability that it gave to the token that really came. For
-# row $n$ of `logits` (N, V) with target $t_n$,
+# row n of `logits` (N, V), called x, with target t_n,
 #
-# $$\ell_n = -\log \frac{e^{x_{n, t_n}}}{\sum_v e^{x_{n v}}} = \log \sum_v e^{x_{n v}} - x_{n, t_n}$$
+# ```text
+# loss_n = -log p[n, t_n] = log sum_v exp(x[n, v]) - x[n, t_n],    p = softmax(x)
+# loss   = mean over n of loss_n
+# ```
 #
-# in nats; `loss` is the mean of $\ell_n$ over the rows. Its gradient is surprisingly simple: with $p$ the softmax of
-# the row, and $N$ the number of rows in the mean,
+# in nats. The gradient is simpler than one would expect; N is the number of rows in the mean:
 #
-# $$\frac{\partial\,\text{loss}}{\partial x_{n v}} = \frac{p_{n v} - [v = t_n]}{N}$$
+# ```text
+# d loss / d x[n, v] = (p[n, v] - (1 if v == t_n else 0)) / N
+# ```
 #
 # Write `cross_entropy(logits, targets)`, which returns the pair `loss, dlogits`. A target of -100 marks a row that is
-# to be ignored (padding, or the prompt of a dialogue): it counts neither in the sum nor in $N$, and its gradient is 0.
+# to be ignored (padding, or the prompt of a dialogue): it counts neither in the sum nor in N, and its gradient is 0.
 #
 # You may begin with the loss and `return loss, None`: the check gives its points already.
 
@@ -31,7 +35,7 @@
 #
 # <details><summary>Hint 2: numbers that stay finite</summary>
 #
-# Take the row's maximum $m$ from the logits, then $\log p = (x - m) - \log \sum e^{x - m}$. The logarithm of a
+# Take the row's maximum m from the logits, then `log p = (x - m) - log sum exp(x - m)`. The logarithm of a
 # probability that has become 0 would be `-inf`.
 # </details>
 #

@@ -10,15 +10,17 @@
 # A model gives one number per word of its vocabulary, a *logit*: any real number, in nats. Softmax turns a row of
 # logits into probabilities:
 #
-# $$y_i = \frac{e^{x_i}}{\sum_j e^{x_j}}$$
+# ```text
+# y_i = exp(x_i) / sum_j exp(x_j)
+# ```
 #
 # Write `softmax(x, axis=-1)` with NumPy. `x` may have any number of axes; each row along `axis` becomes a distribution
 # of its own. The result has the shape and the dtype of `x`.
 #
 # Two things make the difference between a formula and a function that one can train with:
 #
-# - **Large logits.** `np.exp(1000)` is `inf`. The quotient stays the same if the same number is taken from every $x_j$
-#   of a row. Which number keeps every exponent at or below zero?
+# - **Large logits.** `np.exp(1000)` is `inf`. The quotient stays the same if the same number is taken from every x_j of
+#   a row. Which number keeps every exponent at or below zero?
 # - **Masked logits.** Attention writes `-inf` where a token may not look; there the weight must be exactly 0. A row of
 #   nothing but `-inf` has nothing to look at: let it give zeros, not `nan`.
 

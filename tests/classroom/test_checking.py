@@ -49,6 +49,14 @@ def test_a_misconception_is_named_with_the_place_and_both_numbers(capsys):
     assert "You took the softmax over axis 0" in out
 
 
+def test_an_explanation_is_given_once(capsys):
+    check("softmax", lambda x, axis=-1: x)
+    check("softmax", lambda x, axis=-1: x / x.sum(axis, keepdims=True))
+    out = capsys.readouterr().out
+    assert out.count("=> You divided x itself by its sum") == 1
+    assert out.count("=> the same mistake as above") == 4
+
+
 def test_partial_credit_for_what_is_right():
     def naive(x, axis=-1):
         e = np.exp(x)

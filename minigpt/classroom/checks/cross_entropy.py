@@ -98,7 +98,7 @@ def in_bits(logits, targets):
 
 
 @exercise.mistake(
-    "log_p[:, targets] takes *all* the target columns from *every* row, an N x N matrix. One element per row is "
+    "log_p[:, targets] takes all the target columns from every row, an N x N matrix. One element per row is "
     "log_p[np.arange(N), targets]."
 )
 def all_target_columns(logits, targets):
@@ -129,7 +129,7 @@ def log_of_zero(logits, targets):
 
 
 @exercise.mistake(
-    "Your gradient is that of the *sum* of the losses. The loss is a mean over N rows, so each row's gradient is "
+    "Your gradient is that of the sum of the losses. The loss is a mean over N rows, so each row's gradient is "
     "divided by N as well."
 )
 def gradient_of_the_sum(logits, targets):

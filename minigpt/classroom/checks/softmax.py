@@ -75,7 +75,7 @@ def one_sum(x, axis=-1):
 
 
 @exercise.mistake(
-    "The sum lost its axis: sum(axis) of shape (n,) is set against the *last* axis in the division, so each element "
+    "The sum lost its axis: sum(axis) of shape (n,) is set against the last axis in the division, so each element "
     "is divided by another row's sum, or the shapes do not fit. keepdims=True keeps the axis, with length 1."
 )
 def without_keepdims(x, axis=-1):
