@@ -6,6 +6,7 @@ import sys
 import warnings
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
+from functools import cached_property
 from textwrap import fill, indent
 from typing import Any
 
@@ -112,11 +113,11 @@ def examine(name: str, answer: Any, seed: int = 0) -> Report:
         report.parts = [PartResult(part.title, 0, part.points, problem) for part in ex.parts]
         return report
     with _quiet():
-        got, wanted = outcomes(ex, answer, seed), outcomes(ex, ex.right, seed)
-        if all(isinstance(outcome.error, NotImplementedError) for outcome in got):
-            report.unwritten = str(got[0].error) or f"{ex.answer} raises NotImplementedError"
+        comparison = Comparison(ex, answer, seed)
+        if all(isinstance(outcome.error, NotImplementedError) for outcome in comparison.got):
+            report.unwritten = str(comparison.got[0].error) or f"{ex.answer} raises NotImplementedError"
         for part in ex.parts:
-            report.parts.append(_judge(ex, part, got, wanted, seed))
+            report.parts.append(_judge(ex, part, comparison))
     return report
 
 
@@ -145,15 +146,44 @@ def _outcome(ex: Exercise, answer, case: Case, untouched: Case) -> Outcome:
     return Outcome(tuple(result))
 
 
-def _judge(ex: Exercise, part: Part, got: list[Outcome], wanted: list[Outcome], seed: int) -> PartResult:
+class Comparison:
+    """An answer beside the right one on every case, and, once something is wrong, beside the stored mistakes."""
+
+    def __init__(self, ex: Exercise, answer: Any, seed: int):
+        self.ex, self.seed = ex, seed
+        self.cases = ex.cases(seed)
+        self.got, self.wanted = outcomes(ex, answer, seed), outcomes(ex, ex.right, seed)
+
+    def agree(self, some: list[Outcome], others: list[Outcome]) -> list[bool]:
+        """Case by case, in the outputs that the case's part looks at."""
+        tolerance = self.ex.tolerance
+        return [a.same(b, part.of, tolerance) for a, b, (part, _) in zip(some, others, self.cases, strict=True)]
+
+    @cached_property
+    def candidates(self) -> list[tuple[Mistake, list[bool]]]:
+        """Mistakes, those that agree with the answer on most cases first; on which cases they do, and are wrong."""
+        found = []
+        for mistake in self.ex.mistakes:
+            known = outcomes(self.ex, mistake.answer, self.seed)
+            agree, right = self.agree(self.got, known), self.agree(known, self.wanted)
+            found.append((sum(agree), mistake, [a and not r for a, r in zip(agree, right, strict=True)]))
+        found.sort(key=lambda entry: -entry[0])
+        return [(mistake, explains) for _, mistake, explains in found]
+
+    def recognise(self, number: int) -> Mistake | None:
+        """The mistake that gives the same wrong outcome on that case."""
+        return next((mistake for mistake, explains in self.candidates if explains[number]), None)
+
+
+def _judge(ex: Exercise, part: Part, comparison: Comparison) -> PartResult:
     """The first case of the part that is wrong, in words."""
-    for number, (of_part, case) in enumerate(ex.cases(seed)):
+    for number, (of_part, _) in enumerate(comparison.cases):
         if of_part is not part:
             continue
-        problem = _problem(ex, part, got[number], wanted[number])
+        problem = _problem(ex, part, comparison.got[number], comparison.wanted[number])
         if problem:
-            mistake = recognise(ex, number, got, wanted, seed)
-            text = f"{_call(ex, case)}\n{problem}"
+            mistake = comparison.recognise(number)
+            text = f"{_call(ex, comparison.cases[number][1])}\n{problem}"
             return PartResult(part.title, 0, part.points, text, mistake.message if mistake else "")
     return PartResult(part.title, part.points, part.points)
 
@@ -172,19 +202,6 @@ def _problem(ex: Exercise, part: Part, got: Outcome, wanted: Outcome) -> str:
         if text:
             return text
     return ""
-
-
-def recognise(ex: Exercise, number: int, got: list[Outcome], wanted: list[Outcome], seed: int) -> Mistake | None:
-    """The mistake that gives the same wrong outcome on that case; of several, the one that agrees on most cases."""
-    best, most = None, 0
-    looked_at = [part.of for part, _ in ex.cases(seed)]
-    for mistake in ex.mistakes:
-        known = outcomes(ex, mistake.answer, seed)
-        agree = [a.same(b, of, ex.tolerance) for a, b, of in zip(got, known, looked_at, strict=True)]
-        right = known[number].same(wanted[number], looked_at[number], ex.tolerance)
-        if agree[number] and not right and sum(agree) > most:
-            best, most = mistake, sum(agree)
-    return best
 
 
 def _call(ex: Exercise, case: Case) -> str:

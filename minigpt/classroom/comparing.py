@@ -93,19 +93,19 @@ def _wrong(got, expected, tolerance) -> np.ndarray:
 def _pattern(got, expected, tolerance) -> str:
     """What all the errors have in common, if anything."""
     if np.isnan(got).any() and not np.isnan(expected).any():
-        return "; nan is what 0/0, inf/inf, inf - inf or log of a negative number give"
+        return "\nnan is what 0/0, inf/inf, inf - inf or log of a negative number give"
     if got.ndim > 1 and got.shape == expected.T.shape and same(got, expected.T, tolerance):
-        return "; your result is the transpose of the expected one"
+        return "\nyour result is the transpose of the expected one"
     finite = np.isfinite(got) & np.isfinite(expected)
     if expected.dtype.kind != "f" or not finite.all() or got.size < 2:
         return ""
     largest = np.unravel_index(np.argmax(np.abs(expected)), expected.shape)
     factor = got[largest] / expected[largest] if expected[largest] else 0.0
     if factor and same(got, expected * factor, tolerance):
-        return f"; all your numbers are {_number(factor)} times the expected ones"
+        return f"\nall your numbers are {_number(factor)} times the expected ones"
     shift = got[largest] - expected[largest]
     if same(got, expected + shift, tolerance):
-        return f"; all your numbers are the expected ones {'+' if shift > 0 else '-'} {_number(abs(shift))}"
+        return f"\nall your numbers are the expected ones {'+' if shift > 0 else '-'} {_number(abs(shift))}"
     return ""
 
 

@@ -149,7 +149,7 @@ def solution_lines(master: Master) -> list[str]:
 
 
 def notebook(master: Master, cells) -> str:
-    """A Jupyter notebook (format 4.5) as text; the same bytes each time."""
+    """A Jupyter notebook (format 4.5) as text; the same bytes each time, and the order that Jupyter itself writes."""
     written = []
     for number, cell in enumerate(cells):
         made: dict[str, Any] = {"cell_type": cell.kind, "id": f"{cell.kind}-{number:02d}", "metadata": cell.metadata}
@@ -162,4 +162,4 @@ def notebook(master: Master, cells) -> str:
         "minigpt": master.header,
     }
     book = {"cells": written, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}
-    return json.dumps(book, indent=1, ensure_ascii=False) + "\n"
+    return json.dumps(book, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
