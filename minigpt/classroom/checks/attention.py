@@ -110,8 +110,8 @@ def root_of_tokens(q, k, v, mask=None):
 
 
 @exercise.mistake(
-    "You divided by the root of the number of channels of all heads together. Each head forms its own products, of "
-    "D = C // H numbers: the last axis of q."
+    "You divided by the root of the number of channels of all heads together. Each head forms its own products, of D "
+    "= C // H numbers: the last axis of q."
 )
 def root_of_all_channels(q, k, v, mask=None):
     return _answer(q, k, v, mask, scale=(q.shape[1] * q.shape[-1]) ** -0.5)
@@ -126,8 +126,8 @@ def over_queries(q, k, v, mask=None):
 
 
 @exercise.mistake(
-    "You masked after the softmax. The masked keys have then already taken their share, and the row no longer adds up "
-    "to 1: put -inf into the scores before the softmax."
+    "You masked after the softmax. The masked keys have then already taken their share, and the row no longer adds up"
+    " to 1: put -inf into the scores before the softmax."
 )
 def mask_after_softmax(q, k, v, mask=None):
     w = _softmax(_scores(q, k))
@@ -188,8 +188,8 @@ def large_negative_number(q, k, v, mask=None):
 
 
 @exercise.mistake(
-    "The weights are applied the wrong way round: y[i] = sum_j weights[i, j] v[j] runs over the keys j, the last axis "
-    "of the weights; no transpose."
+    "The weights are applied the wrong way round: y[i] = sum_j weights[i, j] v[j] runs over the keys j, the last axis"
+    " of the weights; no transpose."
 )
 def weights_transposed(q, k, v, mask=None):
     _, w = _answer(q, k, v, mask)

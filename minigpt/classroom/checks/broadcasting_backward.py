@@ -122,8 +122,8 @@ def axis_0(dy, shape):
 
 
 @exercise.mistake(
-    "You compared the shapes from the front. NumPy lines shapes up at their last axes: (3, 1) against (2, 3, 2) means "
-    "3 against 3 and 1 against 2."
+    "You compared the shapes from the front. NumPy lines shapes up at their last axes: (3, 1) against (2, 3, 2) means"
+    " 3 against 3 and 1 against 2."
 )
 def aligned_in_front(dy, shape):
     behind = tuple(range(len(shape), dy.ndim))

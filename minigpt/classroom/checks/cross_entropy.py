@@ -144,8 +144,8 @@ def gradient_without_target(logits, targets):
 
 
 @exercise.mistake(
-    "The sign of your gradient is turned round: it is softmax minus target. A step against it must raise the target's "
-    "logit."
+    "The sign of your gradient is turned round: it is softmax minus target. A step against it must raise the target's"
+    " logit."
 )
 def gradient_turned_round(logits, targets):
     return _answer(logits, targets, gradient_of=lambda p, one_hot, kept: (one_hot - p) * kept[:, None] / kept.sum())

@@ -67,8 +67,8 @@ def _fit(d, like):
 
 
 @exercise.mistake(
-    "The factors of da stand the wrong way round. In y = a @ b the matrix b is on the right, so it is on the right in "
-    "da = dy @ (b transposed) as well; the order of a matrix product matters."
+    "The factors of da stand the wrong way round. In y = a @ b the matrix b is on the right, so it is on the right in"
+    " da = dy @ (b transposed) as well; the order of a matrix product matters."
 )
 def order_of_da(dy, a, b):
     return _t(b) @ dy, _fit(_t(a) @ dy, b)

@@ -75,8 +75,8 @@ def one_sum(x, axis=-1):
 
 
 @exercise.mistake(
-    "The sum lost its axis: sum(axis) of shape (n,) is set against the last axis in the division, so each element "
-    "is divided by another row's sum, or the shapes do not fit. keepdims=True keeps the axis, with length 1."
+    "The sum lost its axis: sum(axis) of shape (n,) is set against the last axis in the division, so each element is "
+    "divided by another row's sum, or the shapes do not fit. keepdims=True keeps the axis, with length 1."
 )
 def without_keepdims(x, axis=-1):
     e = np.exp(x)
@@ -84,8 +84,8 @@ def without_keepdims(x, axis=-1):
 
 
 @exercise.mistake(
-    "exp overflows: exp(1000) is inf and inf/inf is nan; exp(-1000) is 0 and 0/0 is nan. The quotient does not change "
-    "if you take the row's maximum from every x first, and then no exponent is above 0."
+    "exp overflows: exp(1000) is inf and inf/inf is nan; exp(-1000) is 0 and 0/0 is nan. The quotient does not change"
+    " if you take the row's maximum from every x first, and then no exponent is above 0."
 )
 def without_shift(x, axis=-1):
     e = np.exp(x)
