@@ -8,16 +8,17 @@ from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
 from functools import cached_property
 from textwrap import fill, indent
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..debug.source import raised_at
 from ..display import WHOLE, describe
-from .comparing import difference, same
+from .comparing import difference, distance, same
 from .exercise import Case, Exercise, Mistake, Part, exercise
 
 WIDTH = 100
+CLOSE = 0.02  # a mistake is probable if the answer is 50 times nearer to it than to the right answer
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,8 @@ def examine(name: str, answer: Any, seed: int = 0) -> Report:
     ex = exercise(name)
     report = Report(ex.name)
     if not callable(answer):
-        problem = f"the answer is no function but {describe(np.asarray(answer))}; pass {ex.answer} itself, not a result"
+        kind = describe(answer) if type(answer) is np.ndarray else f"of type {type(answer).__name__}"
+        problem = f"the answer is no function but {kind}; pass {ex.answer} itself, not a result of it"
         report.parts = [PartResult(part.title, 0, part.points, problem) for part in ex.parts]
         return report
     with _quiet():
@@ -138,12 +140,26 @@ def _outcome(ex: Exercise, answer, case: Case, untouched: Case) -> Outcome:
             return Outcome(note=f"the function overwrote its argument {name}, which belongs to the caller; "
                                 f"`a = a - b` makes a new array, `a -= b` does not")  # fmt: skip
     if len(ex.outputs) == 1:
-        return Outcome((result,))
+        return Outcome(_copied([result]))
     names = ", ".join(ex.outputs)
     if not isinstance(result, tuple | list) or len(result) != len(ex.outputs):
         kind = f"{len(result)} things" if isinstance(result, tuple | list) else f"one {type(result).__name__}"
         return Outcome(note=f"the function returned {kind}; wanted is `return {names}`")
-    return Outcome(tuple(result))
+    return Outcome(_copied(result))
+
+
+def _copied(results) -> tuple:
+    """Arrays as they are now: the answer may use the same one again in its next call."""
+    return tuple(np.array(result) if type(result) is np.ndarray else result for result in results)
+
+
+class Candidate(NamedTuple):
+    """A mistake beside an answer. explains: for each case, whether both are wrong in the same way"""
+
+    agreeing: int
+    mistake: Mistake
+    known: list[Outcome]
+    explains: list[bool]
 
 
 class Comparison:
@@ -160,19 +176,38 @@ class Comparison:
         return [a.same(b, part.of, tolerance) for a, b, (part, _) in zip(some, others, self.cases, strict=True)]
 
     @cached_property
-    def candidates(self) -> list[tuple[Mistake, list[bool]]]:
-        """Mistakes, those that agree with the answer on most cases first; on which cases they do, and are wrong."""
+    def candidates(self) -> list[Candidate]:
+        """The exercise's mistakes, those that agree with the answer on most cases first."""
         found = []
         for mistake in self.ex.mistakes:
             known = outcomes(self.ex, mistake.answer, self.seed)
             agree, right = self.agree(self.got, known), self.agree(known, self.wanted)
-            found.append((sum(agree), mistake, [a and not r for a, r in zip(agree, right, strict=True)]))
-        found.sort(key=lambda entry: -entry[0])
-        return [(mistake, explains) for _, mistake, explains in found]
+            explains = [a and not r for a, r in zip(agree, right, strict=True)]
+            found.append(Candidate(sum(agree), mistake, known, explains))
+        return sorted(found, key=lambda candidate: -candidate.agreeing)
 
-    def recognise(self, number: int) -> Mistake | None:
-        """The mistake that gives the same wrong outcome on that case."""
-        return next((mistake for mistake, explains in self.candidates if explains[number]), None)
+    def recognise(self, number: int) -> str:
+        """The message of the mistake that gives the same wrong outcome on that case; else of one that comes close."""
+        for candidate in self.candidates:
+            if candidate.explains[number]:
+                return candidate.mistake.message
+        nearest, message = np.inf, ""
+        for candidate in self.candidates:
+            nearness = self._nearness(number, candidate.known[number])
+            if nearness < min(nearest, CLOSE):
+                nearest, message = nearness, f"Probably: {candidate.mistake.message}"
+        return message
+
+    def _nearness(self, number: int, known: Outcome) -> float:
+        """How far the answer is from that outcome, in units of how far it is from the right one; the worst output."""
+        got, wanted, of = self.got[number], self.wanted[number], self.cases[number][0].of
+        if not got.outputs or not known.outputs:
+            return np.inf
+        wrong = [i for i in of if not same(got.outputs[i], wanted.outputs[i], self.ex.tolerance)]
+        # one that is as near to the right answer as to the answer explains nothing
+        ratios = [distance(got.outputs[i], known.outputs[i]) / max(distance(got.outputs[i], wanted.outputs[i]), 1e-300)
+                  for i in wrong]  # fmt: skip
+        return max((ratio if ratio == ratio else np.inf for ratio in ratios), default=np.inf)
 
 
 def _judge(ex: Exercise, part: Part, comparison: Comparison) -> PartResult:
@@ -182,9 +217,8 @@ def _judge(ex: Exercise, part: Part, comparison: Comparison) -> PartResult:
             continue
         problem = _problem(ex, part, comparison.got[number], comparison.wanted[number])
         if problem:
-            mistake = comparison.recognise(number)
             text = f"{_call(ex, comparison.cases[number][1])}\n{problem}"
-            return PartResult(part.title, 0, part.points, text, mistake.message if mistake else "")
+            return PartResult(part.title, 0, part.points, text, comparison.recognise(number))
     return PartResult(part.title, part.points, part.points)
 
 

@@ -35,6 +35,17 @@ def same(a: Any, b: Any, tolerance: float | None = None) -> bool:
     return _equal(a, b)
 
 
+def distance(a: Any, b: Any) -> float:
+    """max|a - b| of two float arrays of one shape; inf if they are not, or are not finite."""
+    if not isinstance(a, np.ndarray | np.generic) or not isinstance(b, np.ndarray | np.generic):
+        return np.inf
+    a, b = np.asarray(a), np.asarray(b)
+    if a.shape != b.shape or a.dtype.kind != "f" or b.dtype.kind != "f" or not a.size:
+        return np.inf
+    largest = np.abs(a - b).max()
+    return float(largest) if np.isfinite(largest) else np.inf
+
+
 def _equal(a, b) -> bool:
     return type(a) is type(b) and bool(np.all(a == b))
 
@@ -71,7 +82,7 @@ def _array_difference(got, expected, name, tolerance) -> str:
         return text + _pattern(got, expected, tolerance)
     if got.dtype != expected.dtype and got.dtype.kind == "f" and got.ndim:  # one number: a Python float will do
         return (
-            f"{name} is {got.dtype}, expected {expected.dtype}: the numbers are right, but somewhere an array or a "
+            f"{name} is {got.dtype}, expected {expected.dtype}\nthe numbers are right, but somewhere an array or a "
             f"NumPy number of dtype {got.dtype} came in and set the width of the result"
         )
     return ""
@@ -97,7 +108,7 @@ def _pattern(got, expected, tolerance) -> str:
     if got.ndim > 1 and got.shape == expected.T.shape and same(got, expected.T, tolerance):
         return "\nyour result is the transpose of the expected one"
     finite = np.isfinite(got) & np.isfinite(expected)
-    if expected.dtype.kind != "f" or not finite.all() or got.size < 2:
+    if expected.dtype.kind != "f" or not finite.all() or np.count_nonzero(expected) < 3:
         return ""
     largest = np.unravel_index(np.argmax(np.abs(expected)), expected.shape)
     factor = got[largest] / expected[largest] if expected[largest] else 0.0

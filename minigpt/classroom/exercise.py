@@ -125,6 +125,8 @@ class Exercise:
 
     def cases(self, seed: int = 0) -> list[tuple[Part, Case]]:
         """All cases in order, made anew. The seed decides the random numbers in them."""
+        if not isinstance(seed, int | np.integer) or seed < 0:
+            raise ArgumentError(f"the seed of a check is a whole number from 0 on, got {seed!r}")
         made = []
         for number, part in enumerate(self.parts):
             made += [(part, case) for case in part.cases(np.random.default_rng([seed, number]))]

@@ -57,6 +57,35 @@ def test_an_explanation_is_given_once(capsys):
     assert out.count("=> the same mistake as above") == 4
 
 
+def test_of_two_mistakes_at_once_the_larger_one_is_named():
+    """Statistics taken for constants, and no eps: no stored mistake gives exactly these numbers."""
+
+    def dx_only(dy, x, weight, eps=1e-5):
+        dx = dy * weight / x.std(-1, keepdims=True)
+        _, dweight, dbias = exercise("layernorm_backward").right(dy, x, weight, eps)
+        return dx, dweight, dbias
+
+    (told,) = (part.misconception for part in examine("layernorm_backward", dx_only).parts if part.title == "dx")
+    assert told.startswith("Probably: You took mean and standard deviation for constants.")
+
+
+def test_a_wrong_answer_that_is_like_no_mistake_gets_no_guess():
+    report = examine("softmax", lambda x, axis=-1: right(x, axis) ** 1.5)
+    assert report.points < report.possible
+    assert not any(part.misconception for part in report.parts)
+
+
+def test_a_buffer_used_again_is_no_mistake():
+    buffers = {}
+
+    def reuses(x, axis=-1):
+        out = buffers.setdefault((x.shape, x.dtype), np.empty_like(x))
+        out[...] = right(x, axis)
+        return out
+
+    assert examine("softmax", reuses).passed
+
+
 def test_partial_credit_for_what_is_right():
     def naive(x, axis=-1):
         e = np.exp(x)

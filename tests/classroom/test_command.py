@@ -89,10 +89,11 @@ def test_a_file_that_cannot_be_checked_is_told_in_one_line(mine, refused, text, 
     assert words in refused("check", "ex_softmax", mine(text))
 
 
-def test_bad_names_and_files(tmp_path, refused):
+def test_bad_names_and_files(tmp_path, mine, refused):
     assert "no exercise 'ex_sofmax'" in refused("check", "ex_sofmax", "mine.py")
+    assert "whole number from 0 on, got -1" in refused("check", "ex_softmax", mine(RIGHT), "--seed", "-1")
     assert "no exercise 'nothing'" in refused("start", "nothing")
-    assert "mine.py is missing" in refused("check", "ex_softmax", str(tmp_path / "mine.py"))
+    assert "yours.py is missing" in refused("check", "ex_softmax", str(tmp_path / "yours.py"))
     assert "no .py file" in refused("check", "ex_softmax", "mine.ipynb")
     assert "cannot write" in refused("start", "ex_softmax", "--out", str(tmp_path / "no" / "mine.py"))
 

@@ -68,6 +68,17 @@ def test_the_instructors_copy_has_all_points(name, master, seed):
 
 
 @EVERY
+def test_the_instructors_notebook_runs_to_its_end(name, master, capsys):
+    """What is there to try out included."""
+    program = {"__name__": "exercise"}
+    for cell in master.cells:
+        if cell.kind == "code":
+            exec(compile(cell.source, "exercise", "exec"), program)  # noqa: S102
+    out = capsys.readouterr().out
+    assert out.count(f"{name}: {master.points} of {master.points} points\n") == 2, "the check and the hidden one"
+
+
+@EVERY
 def test_there_are_enough_mistakes(name):
     mistakes = exercise(name).mistakes
     assert len(mistakes) >= 4
@@ -131,7 +142,21 @@ def test_cells_are_what_nbgrader_wants(name, master):
 @EVERY
 def test_what_a_hasty_answer_gives_is_no_crash_of_the_checker(name):
     """Whatever comes back, or does not, is told in words, for each part."""
-    for answer in (lambda *a, **k: None, lambda *a, **k: "text", lambda *a, **k: np.array(0.0), lambda: 1, 3.0):
+
+    class Odd:
+        def __array__(self, *args, **kwargs):
+            raise RuntimeError("no array")
+
+        def __eq__(self, other):
+            raise RuntimeError("not comparable")
+
+        __hash__ = None
+
+    ragged = np.array([object(), 1.0])
+    values = [None, "text", 10**400, 2j, Odd(), ragged, np.zeros(2, complex), np.array("a"), (), (None,) * 2,
+              (Odd(), ragged), (Odd(),) * 3, {}, iter([1]), np.ma.masked_array([1.0], [True])]  # fmt: skip
+    for answer in [*(lambda *a, value=value, **k: value for value in values), lambda: 1, 3.0, Odd(), Odd]:
         report = examine(name, answer)
         assert report.points == 0, f"\n{report}"
         assert all(part.problem for part in report.parts)
+        assert str(report)
