@@ -55,6 +55,7 @@ _LAZY = {
     "stream": "generation",
 }
 _SUBMODULES = (
+    "classroom",
     "data",
     "debug",
     "decoding",

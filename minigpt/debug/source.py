@@ -1,4 +1,4 @@
-"""Which line of the user's own program is running: the innermost one outside of minigpt and of Python itself."""
+"""Which line of the user's own program is running or has failed: the innermost outside of minigpt and Python itself."""
 
 from __future__ import annotations
 
@@ -52,6 +52,17 @@ def users_line() -> Line | None:
             return Line(file, frame.f_lineno)
         frame = frame.f_back
     return None
+
+
+def raised_at(error: BaseException) -> Line | None:
+    """The innermost line of the user's own program in an error's traceback; None if library code alone is in it."""
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith(_NOT_THE_USERS) and not file.startswith("<frozen "):
+            line = Line(file, trace.tb_lineno)
+        trace = trace.tb_next
+    return line
 
 
 def _short(file: str) -> str:

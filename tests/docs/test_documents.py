@@ -135,7 +135,7 @@ def test_commands_of_the_readme_exist(name):
 
 
 @pytest.mark.parametrize(
-    "name", [*READMES, "docs/writing-an-op.md", "docs/chat.md", "docs/debugging.md", "CHANGELOG.md"]
+    "name", [*READMES, "docs/writing-an-op.md", "docs/chat.md", "docs/debugging.md", "docs/teaching.md", "CHANGELOG.md"]
 )
 def test_links_and_files_exist(name):
     document = ROOT / name
@@ -143,4 +143,26 @@ def test_links_and_files_exist(name):
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text) + re.findall(r'src="([^":]+)"', text):
         assert (document.parent / target).exists(), f"{name} links to {target}"
     for path in re.findall(r"`((?:minigpt|kernels|tests|docs)/[\w/.]*)`", text):
-        assert (ROOT / path).exists(), f"{name} names {path}"
+        if not path.endswith("__pycache__"):  # Python makes these
+            assert (ROOT / path).exists(), f"{name} names {path}"
+
+
+def test_the_exercise_of_teaching_works_as_written():
+    from minigpt.classroom.checking import outcomes
+
+    program = {"__name__": "document"}
+    exec(compile(code_blocks("docs/teaching.md", "python")[0], "document", "exec"), program)  # noqa: S102
+    exercise = program["exercise"]
+    right, squared = (outcomes(exercise, program[name], 0) for name in ("doubling", "squared"))
+    assert (exercise.points, len(right)) == (3, 3)
+    assert not any(a.same(b, (0,), None) for a, b in zip(right, squared, strict=True))
+
+
+def test_commands_of_teaching_exist():
+    from minigpt.classroom.__main__ import parser
+
+    lines = "".join(code_blocks("docs/teaching.md", "bash")).splitlines()
+    commands = [shlex.split(line, comments=True)[3:] for line in lines if "-m minigpt.classroom" in line]
+    assert len(commands) >= 5
+    for words in commands:
+        parser().parse_args(words)  # exits if one is wrong

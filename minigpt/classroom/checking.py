@@ -1,0 +1,264 @@
+"""Run a student's answer on an exercise's cases and say what is wrong, where, and which mistake it looks like."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from contextlib import contextmanager, redirect_stderr
+from dataclasses import dataclass, field
+from functools import cached_property
+from textwrap import fill, indent
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..debug.source import raised_at
+from ..display import WHOLE, describe
+from .comparing import difference, distance, same
+from .exercise import Case, Exercise, Mistake, Part, exercise
+
+WIDTH = 100
+CLOSE = 0.02  # a mistake is probable if the answer is 50 times nearer to it than to the right answer
+
+
+@dataclass(frozen=True)
+class PartResult:
+    """problem: what is wrong in words, "" if nothing; misconception: the message of the mistake recognised, or "" """
+
+    title: str
+    points: int
+    possible: int
+    problem: str = ""
+    misconception: str = ""
+
+    def lines(self, explained: bool) -> list[str]:
+        """explained: the misconception was told above"""
+        worth = f"{self.possible} point{'s' * (self.possible != 1)}"
+        if not self.problem:
+            return [f"  right   {self.title} ({worth})"]
+        why = "the same mistake as above" if explained else self.misconception
+        told = [self.problem] + [fill(f"=> {why}", WIDTH, subsequent_indent="   ")] * bool(self.misconception)
+        return [f"  WRONG   {self.title} ({worth})", *(indent(text, " " * 10) for text in told)]
+
+
+@dataclass(repr=False)
+class Report:
+    """What `examine` found. str() of it is what a student reads; `unwritten`: the stub's sentence, if it is the stub"""
+
+    exercise: str
+    parts: list[PartResult] = field(default_factory=list)
+    unwritten: str = ""
+
+    @property
+    def points(self) -> int:
+        return sum(part.points for part in self.parts)
+
+    @property
+    def possible(self) -> int:
+        return sum(part.possible for part in self.parts)
+
+    @property
+    def passed(self) -> bool:
+        return self.points == self.possible
+
+    def __repr__(self):
+        return f"<Report {self.exercise}: {self.points} of {self.possible} points>"
+
+    def __str__(self):
+        title = f"{self.exercise}: {self.points} of {self.possible} points"
+        if self.unwritten:
+            return f"{title}\n  not written yet: {self.unwritten}"
+        lines, explained = [title], set()
+        for part in self.parts:
+            lines += part.lines(part.misconception in explained)
+            explained.add(part.misconception)
+        return "\n".join(lines)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one call gave: a tuple of outputs, or the exception."""
+
+    outputs: tuple = ()
+    error: BaseException | None = None
+    note: str = ""  # what was wrong before any number was looked at
+
+    def same(self, other: Outcome, of: tuple[int, ...], tolerance) -> bool:
+        """Whether both raised the same, or agree in the outputs at the positions `of`."""
+        if self.error is not None or other.error is not None:
+            return type(self.error) is type(other.error) and str(self.error) == str(other.error)
+        if self.note or other.note:
+            return self.note == other.note
+        return all(same(self.outputs[i], other.outputs[i], tolerance) for i in of)
+
+
+def check(name: str, answer: Any, seed: int = 0) -> int:
+    """Print what is right and wrong with an answer; returns the points, which nbgrader takes as partial credit.
+
+    name:   of the exercise, `softmax` or `ex_softmax`
+    answer: the function (or class) that the exercise asks for
+    seed:   decides the random numbers of the cases
+    Raises: ArgumentError if there is no such exercise
+    """
+    report = examine(name, answer, seed)
+    print(report)
+    return report.points
+
+
+def examine(name: str, answer: Any, seed: int = 0) -> Report:
+    """What `check` prints, as a Report."""
+    ex = exercise(name)
+    report = Report(ex.name)
+    if not callable(answer):
+        kind = describe(answer) if type(answer) is np.ndarray else f"of type {type(answer).__name__}"
+        problem = f"the answer is no function but {kind}; pass {ex.answer} itself, not a result of it"
+        report.parts = [PartResult(part.title, 0, part.points, problem) for part in ex.parts]
+        return report
+    with _quiet():
+        comparison = Comparison(ex, answer, seed)
+        if all(isinstance(outcome.error, NotImplementedError) for outcome in comparison.got):
+            report.unwritten = str(comparison.got[0].error) or f"{ex.answer} raises NotImplementedError"
+        for part in ex.parts:
+            report.parts.append(_judge(ex, part, comparison))
+    return report
+
+
+def outcomes(ex: Exercise, answer: Any, seed: int) -> list[Outcome]:
+    """What the answer gives on every case, in order."""
+    return [_outcome(ex, answer, case, untouched) for (_, case), (_, untouched) in zip(ex.cases(seed), ex.cases(seed),
+                                                                                         strict=True)]  # fmt: skip
+
+
+def _outcome(ex: Exercise, answer, case: Case, untouched: Case) -> Outcome:
+    try:
+        result = ex.run(answer, *case.args, **case.kwargs)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a student's code raises is what we report
+        return Outcome(error=error)
+    after, before = ex.arguments(case), ex.arguments(untouched)
+    for name, array in before.items():
+        if isinstance(array, np.ndarray) and name not in ex.in_place and not same(after[name], array, 0.0):
+            return Outcome(note=f"the function overwrote its argument {name}, which belongs to the caller; "
+                                f"`a = a - b` makes a new array, `a -= b` does not")  # fmt: skip
+    if len(ex.outputs) == 1:
+        return Outcome(_copied([result]))
+    names = ", ".join(ex.outputs)
+    if not isinstance(result, tuple | list) or len(result) != len(ex.outputs):
+        kind = f"{len(result)} things" if isinstance(result, tuple | list) else f"one {type(result).__name__}"
+        return Outcome(note=f"the function returned {kind}; wanted is `return {names}`")
+    return Outcome(_copied(result))
+
+
+def _copied(results) -> tuple:
+    """Arrays as they are now: the answer may use the same one again in its next call."""
+    return tuple(np.array(result) if type(result) is np.ndarray else result for result in results)
+
+
+class Candidate(NamedTuple):
+    """A mistake beside an answer. explains: for each case, whether both are wrong in the same way"""
+
+    agreeing: int
+    mistake: Mistake
+    known: list[Outcome]
+    explains: list[bool]
+
+
+class Comparison:
+    """An answer beside the right one on every case, and, once something is wrong, beside the stored mistakes."""
+
+    def __init__(self, ex: Exercise, answer: Any, seed: int):
+        self.ex, self.seed = ex, seed
+        self.cases = ex.cases(seed)
+        self.got, self.wanted = outcomes(ex, answer, seed), outcomes(ex, ex.right, seed)
+
+    def agree(self, some: list[Outcome], others: list[Outcome]) -> list[bool]:
+        """Case by case, in the outputs that the case's part looks at."""
+        tolerance = self.ex.tolerance
+        return [a.same(b, part.of, tolerance) for a, b, (part, _) in zip(some, others, self.cases, strict=True)]
+
+    @cached_property
+    def candidates(self) -> list[Candidate]:
+        """The exercise's mistakes, those that agree with the answer on most cases first."""
+        found = []
+        for mistake in self.ex.mistakes:
+            known = outcomes(self.ex, mistake.answer, self.seed)
+            agree, right = self.agree(self.got, known), self.agree(known, self.wanted)
+            explains = [a and not r for a, r in zip(agree, right, strict=True)]
+            found.append(Candidate(sum(agree), mistake, known, explains))
+        return sorted(found, key=lambda candidate: -candidate.agreeing)
+
+    def recognise(self, number: int) -> str:
+        """The message of the mistake that gives the same wrong outcome on that case; else of one that comes close."""
+        for candidate in self.candidates:
+            if candidate.explains[number]:
+                return candidate.mistake.message
+        nearest, message = np.inf, ""
+        for candidate in self.candidates:
+            nearness = self._nearness(number, candidate.known[number])
+            if nearness < min(nearest, CLOSE):
+                nearest, message = nearness, f"Probably: {candidate.mistake.message}"
+        return message
+
+    def _nearness(self, number: int, known: Outcome) -> float:
+        """How far the answer is from that outcome, in units of how far it is from the right one; the worst output."""
+        got, wanted, of = self.got[number], self.wanted[number], self.cases[number][0].of
+        if not got.outputs or not known.outputs:
+            return np.inf
+        wrong = [i for i in of if not same(got.outputs[i], wanted.outputs[i], self.ex.tolerance)]
+        # one that is as near to the right answer as to the answer explains nothing
+        ratios = [distance(got.outputs[i], known.outputs[i]) / max(distance(got.outputs[i], wanted.outputs[i]), 1e-300)
+                  for i in wrong]  # fmt: skip
+        return max((ratio if ratio == ratio else np.inf for ratio in ratios), default=np.inf)
+
+
+def _judge(ex: Exercise, part: Part, comparison: Comparison) -> PartResult:
+    """The first case of the part that is wrong, in words."""
+    for number, (of_part, _) in enumerate(comparison.cases):
+        if of_part is not part:
+            continue
+        problem = _problem(ex, part, comparison.got[number], comparison.wanted[number])
+        if problem:
+            text = f"{_call(ex, comparison.cases[number][1])}\n{problem}"
+            return PartResult(part.title, 0, part.points, text, comparison.recognise(number))
+    return PartResult(part.title, part.points, part.points)
+
+
+def _problem(ex: Exercise, part: Part, got: Outcome, wanted: Outcome) -> str:
+    if got.error is not None:
+        line = raised_at(got.error)
+        text = f"{type(got.error).__name__}: {got.error}"
+        if line is None and isinstance(got.error, TypeError):
+            return f"{text}\nit must be possible to call it as {ex.signature}"
+        return f"{text}\nat {line}" if line else text
+    if got.note:
+        return got.note
+    for i in part.of:
+        text = difference(got.outputs[i], wanted.outputs[i], ex.outputs[i], ex.tolerance)
+        if text:
+            return text
+    return ""
+
+
+def _call(ex: Exercise, case: Case) -> str:
+    """`a matrix: softmax(x, axis=0) with` and one line for each array."""
+    short, arrays = [], []
+    for name, value in ex.arguments(case).items():
+        if isinstance(value, np.ndarray):
+            short.append(name)
+            text = (
+                np.array2string(value, precision=4, separator=", ", suppress_small=True)
+                if value.size <= WHOLE
+                else describe(value)
+            )
+            head = f"{name} {value.shape} {value.dtype} = " if value.size <= WHOLE else f"{name} = "
+            arrays.append(head + text.replace("\n", "\n" + " " * len(head)))
+        else:
+            short.append(f"{name}={value!r}" if len(repr(value)) <= 60 else name)
+    return "\n".join([f"{case.label}: {ex.answer}({', '.join(short)})", *arrays])
+
+
+@contextmanager
+def _quiet():
+    """No warnings, and nothing on stderr: for nbgrader a graded cell that writes there is wrong, whatever it says."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"), redirect_stderr(sys.stdout):
+        warnings.simplefilter("ignore")
+        yield
