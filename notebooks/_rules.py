@@ -17,6 +17,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 MOST_BYTES = 300_000  # of an .ipynb: what GitHub still shows at once
 MOST_LINES = 25  # of a code cell
+MOST_WIDE = 100  # characters of a line of code: what is seen without scrolling
 INSTALL = """\
 try:
     import minigpt as mg
@@ -73,6 +74,9 @@ def _code(nb):
         lines = cell.source.splitlines()
         if len(lines) > MOST_LINES:
             yield f"{cell.id}: {len(lines)} lines; a cell has at most {MOST_LINES}"
+        wide = next((n for n, line in enumerate(lines, start=1) if len(line) > MOST_WIDE), None)
+        if wide:
+            yield f"{cell.id}: line {wide} has {len(lines[wide - 1])} characters; at most {MOST_WIDE}"
         magics = [line.strip() for line in lines if re.match(r"\s*[%!]", line)]
         if [line for line in magics if line not in INSTALL]:
             yield f"{cell.id}: {magics[0]!r}: no magics or shell commands; they do not run everywhere"
@@ -180,6 +184,18 @@ def texts(output) -> list[tuple[str, str]]:
         return [(output.name, output.text)]
     found = [(kind, value) for kind, value in output.get("data", {}).items() if not kind.startswith("image/p")]
     return [(kind, re.sub(r"base64,[\w+/=]+", "", value)) for kind, value in found if isinstance(value, str)]
+
+
+def same_code(nb, original) -> list[str]:
+    """Whether an edition in another language has the code cells of the original."""
+    mine, its = ([cell for cell in book.cells if cell.cell_type == "code"] for book in (nb, original))
+    if len(mine) != len(its):
+        return [f"c000: {len(mine)} code cells, the original has {len(its)}; the code is the same, only prose differs"]
+    return [
+        f"{a.id}: its code is not that of the original, {b.id}"
+        for a, b in zip(mine, its, strict=True)
+        if a.source != b.source or a.metadata != b.metadata
+    ]
 
 
 def same_cells(source, built) -> list[str]:

@@ -156,7 +156,11 @@ def test_what_goes_wrong_while_running_is_reported_and_nothing_is_written(tool, 
 
 @pytest.mark.slow
 def test_limits_and_hidden_numba(tool, folder, monkeypatch):
-    write(folder, "\n# %%\nimport time\n\ntime.sleep(1)\nprint(mg.backends()['cpu'])\n", "01_slow.py")
+    write(
+        folder,
+        "\n# %%\nimport time\n\nwhile time.process_time() < 2:\n    pass\nprint(mg.backends()['cpu'])\n",
+        "01_slow.py",
+    )
     write(folder, "", "02_needs_numba.py")
     source = folder / "02_needs_numba.py"
     source.write_text(source.read_text(encoding="utf-8").replace("training: true", "numba: true"), encoding="utf-8")
@@ -197,6 +201,7 @@ def test_a_name_that_nothing_has(tool, folder):
         ("\n# %% [markdown]\n# That is 40 % of it.\n", "c002: the prose says '40 %'"),
         ("\n# %%\n# %time f()\n", "c002: '%time f()': no magics"),
         ("\n# %%\nx = (\n", "c002: line 1 is no Python"),
+        ("\n# %%\nx = '" + "y" * 96 + "'\n", "c002: line 1 has 102 characters; at most 100"),
         ("\n# %%\n" + "x = 1\n" * 26, "c002: 26 lines; a cell has at most 25"),
     ],
 )
@@ -242,6 +247,19 @@ def test_frame_of_a_notebook(tool, rules, folder, old, new, complaint):
     path.write_text(text.replace(old, new), encoding="utf-8")
     (found,) = rules.of_source(tool.read(path).cells)
     assert found.startswith(complaint)
+
+
+def test_an_edition_in_another_language_has_the_same_code(tool, rules, folder):
+    write(folder, "\n# %%\nx = 1\n")
+    original = tool.read(folder / "01_small.py").cells
+    for body, complaint in (
+        ("\n# %% [markdown]\n# 中文\n\n# %%\nx = 1\n", []),
+        ("\n# %%\nx = 2\n", ["c002: its code is not that of the original, c002"]),
+        ("", ["c000: 1 code cells, the original has 2; the code is the same, only prose differs"]),
+    ):
+        write(folder, body, "01_small.zh.py")
+        assert rules.same_code(tool.read(folder / "01_small.zh.py").cells, original) == complaint
+    assert rules.language(folder / "01_small.zh.py") == "zh"
 
 
 def test_names_of_the_library(rules):
