@@ -170,6 +170,9 @@ def _output(output):
         return
     if output.output_type == "stream" and output.name == "stderr":
         yield f"writes to stderr (a warning, a progress bar?): {output.text.strip().splitlines()[-1]!r}"
+    data = output.get("data", {})
+    if data.get("text/plain", "").startswith("<Figure size") and "image/png" not in data:
+        yield "ends with a figure that does not show itself: make it with plt.subplots"
     for kind, text in texts(output):
         found = place(text)
         if found:
