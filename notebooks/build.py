@@ -223,7 +223,8 @@ def run(folder: Path, chosen: list[str], checking: bool, without_numba: bool = F
         ]
         if checking and not without_numba:
             check(notebook)
-        elif not checking and not notebook.wrong:
+        elif not checking and not any(_raised(cell) for cell in notebook.executed.cells):
+            # also with complaints: the author wants to see what is complained about
             notebook.built.write_text(text, encoding="utf-8", newline="\n")
             _contents.write_picture(notebook.executed, folder, notebook.built.stem)
     return notebooks

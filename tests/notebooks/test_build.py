@@ -143,7 +143,7 @@ def test_build_twice_check_and_each_mistake_in_the_file(tool, folder, capsys):
 
 
 @pytest.mark.slow
-def test_what_goes_wrong_while_running_is_reported_and_nothing_is_written(tool, folder, capsys):
+def test_what_goes_wrong_while_running_is_reported(tool, folder, capsys):
     write(folder, "\n# %%\nx = 1\n\n# %%\nx / 0\n", "01_raises.py")
     write(folder, "\n# %%\nimport sys\n\nprint('50%', file=sys.stderr)\nobject()\n", "02_noisy.py")
     write(folder, "\n# %%\nfrom matplotlib.figure import Figure\n\nFigure()\n", "03_blind.py")
@@ -153,7 +153,11 @@ def test_what_goes_wrong_while_running_is_reported_and_nothing_is_written(tool, 
     assert "03_blind.py, c002: ends with a figure that does not show itself" in errors
     assert "02_noisy.py, c002: writes to stderr (a warning, a progress bar?): '50%'" in errors
     assert "02_noisy.py, c002: its output (text/plain) names a place on one machine, 'object at 0x" in errors
-    assert not list(folder.glob("*.ipynb"))
+    assert not (folder / "01_raises.ipynb").exists()  # the others are there to be looked at, the check refuses them
+    assert (folder / "02_noisy.ipynb").exists()
+    notebook = tool.read(folder / "02_noisy.py")
+    tool.check(notebook)
+    assert "c002: writes to stderr (a warning, a progress bar?): '50%'" in notebook.wrong
 
 
 @pytest.mark.slow
