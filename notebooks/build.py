@@ -33,6 +33,7 @@ from traitlets import Instance, default
 
 HERE = Path(__file__).resolve().parent
 LIMIT, TRAINING_LIMIT = 20, 60  # seconds
+CELL_LIMIT = 300  # seconds after which a cell is given up, however busy the machine
 CLOCK = "import time; print(time.process_time())"  # run after the last cell
 AT_ONCE = 2
 KERNEL = [sys.executable, "-m", "ipykernel_launcher", "--log-level=ERROR"]  # else a warning about TCP every time
@@ -53,6 +54,7 @@ class Notebook:
     seconds: float = (
         0.0  # from the start of the kernel to its end; or, if less, of processor time: others may be in the way
     )
+    finished: bool = False  # all cells ran
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -108,7 +110,7 @@ async def execute(notebook: Notebook, environment: dict[str, str]) -> None:
     nb = nbformat.from_dict(notebook.cells)
     client = NotebookClient(
         nb,
-        timeout=3 * notebook.limit,  # of one cell: it must end some time, however busy the machine
+        timeout=CELL_LIMIT,
         record_timing=False,
         coalesce_streams=True,  # or how prints are cut depends on their timing
         kernel_name="python3",
@@ -119,6 +121,7 @@ async def execute(notebook: Notebook, environment: dict[str, str]) -> None:
     start = time.perf_counter()
     try:
         await client.async_execute(env=environment)
+        notebook.finished = True
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         where = next((cell.id for cell in nb.cells if _raised(cell)), None) or _last_run(nb)
         kind = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else type(error).__name__
@@ -136,7 +139,7 @@ def _raised(cell) -> bool:
 
 
 def _last_run(nb) -> str:
-    """The cell after the last one that has a number: where the kernel was when it stopped."""
+    """The last cell that was begun, which has a number: where the kernel was when it stopped."""
     done = [k for k, cell in enumerate(nb.cells) if cell.get("execution_count")]
     return nb.cells[done[-1] if done else 0].id
 
@@ -223,7 +226,7 @@ def run(folder: Path, chosen: list[str], checking: bool, without_numba: bool = F
         ]
         if checking and not without_numba:
             check(notebook)
-        elif not checking and not any(_raised(cell) for cell in notebook.executed.cells):
+        elif not checking and notebook.finished:
             # also with complaints: the author wants to see what is complained about
             notebook.built.write_text(text, encoding="utf-8", newline="\n")
             _contents.write_picture(notebook.executed, folder, notebook.built.stem)

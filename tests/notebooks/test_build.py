@@ -178,6 +178,17 @@ def test_limits_and_hidden_numba(tool, folder, monkeypatch):
     assert "umba" in printed
 
 
+@pytest.mark.slow
+def test_a_cell_that_does_not_end(tool, folder, monkeypatch):
+    write(folder, "\n# %%\nwhile True:\n    pass\n")
+    path = folder / "01_small.py"
+    path.write_text(path.read_text(encoding="utf-8").replace("import minigpt as mg", "import math"), encoding="utf-8")
+    monkeypatch.setattr(tool, "CELL_LIMIT", 5)
+    (notebook,) = tool.run(folder, [], checking=False)
+    assert "c002: CellTimeoutError" in notebook.wrong
+    assert not notebook.built.exists()
+
+
 def test_limits_are_declared(tool, folder):
     write(folder, "")
     notebook = tool.read(folder / "01_small.py")
