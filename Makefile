@@ -1,5 +1,6 @@
 # make demo   train a small GPT on real text, let it write, see its attention
 # make test   all tests
+# make notebooks  build all notebooks, or with N=03 one;  make check-notebooks  run and check them
 # make tasks  train small models that answer questions, measure them (about half an hour)
 # All make a virtual environment in .venv first and install what they need into it.
 
@@ -12,7 +13,7 @@ BIN := $(VENV)/bin
 endif
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
-.PHONY: help demo tasks test check lab clean
+.PHONY: help demo tasks test check lab notebooks check-notebooks clean
 
 help:
 	@sed -n 's/^# //p' Makefile
@@ -36,7 +37,13 @@ check: $(VENV)/.installed-check
 	$(BIN)/python -m mypy
 
 lab: $(VENV)/.installed-notebooks
-	$(BIN)/python -m jupyter lab
+	$(BIN)/python -m jupyter lab notebooks/00_start_here.ipynb
+
+notebooks: $(VENV)/.installed-test
+	$(BIN)/python notebooks/build.py $(N)
+
+check-notebooks: $(VENV)/.installed-test
+	$(BIN)/python notebooks/build.py --check $(N)
 
 clean:
 	rm -rf $(VENV)

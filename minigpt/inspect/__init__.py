@@ -1,6 +1,6 @@
 """Looking inside a model: activations by name, what changes when they do, who wrote what into the residual stream."""
 
-from .capture import capture
+from .capture import attention_weights, capture
 from .explain import Explanation, explain
 from .head_scores import HeadScores, head_scores, repeated_tokens, scores_of
 from .hooks import PatchingResult, ablate, hooked, patch, patching_grid, run_with_hooks
@@ -9,7 +9,8 @@ from .residual import decompose, logit_attribution, logit_lens, neuron_breakdown
 from .rollout import attention_rollout
 
 __all__ = [
-    "Explanation", "HeadScores", "PatchingResult", "ablate", "attention_rollout", "capture", "decompose", "explain",
+    "Explanation", "HeadScores", "PatchingResult", "ablate", "attention_rollout",
+    "attention_weights", "capture", "decompose", "explain",
     "head_scores", "hooked", "initialisation_study", "logit_attribution", "logit_lens", "neuron_breakdown", "patch",
     "patching_grid", "repeated_tokens", "run_with_hooks", "scores_of",
 ]  # fmt: skip
