@@ -1,10 +1,11 @@
 """Copying distance: how well a model recalls a token that it saw k tokens ago.
 
-    c=3 c?   a=1 f=2 b=3 a? f? b?   e=2 d=0 e? d?  …        episodes of k = 1, 3 and 2
+    c=3 f=0 a=1 c? f? a?        a row of k = 3: each of its answers was given 3 tokens before
 
-An episode gives k keys a value each and then asks for them in the same order, so that each answer was given k tokens
-before, and k values have to be kept at a time. A row is a chain of episodes in which each of K keys comes once; k is
-drawn log-uniformly from 1 to K, so that there are always short ones to begin to learn from.
+A row gives k keys a value each and then asks for them in the same order, so k values have to be kept at a time. All
+rows of a batch have one k, drawn log-uniformly from 1 to K; the shorter they are the more of them, so that every batch
+has about the same number of tokens. Without the short ones nobody learns the long ones: attention begins by looking at
+all tokens alike, and among 128 keys the right one is hardly seen.
 
 An attention layer finds a value by its key, however far back it stands. A state must have room for all k, and give them
 out as a queue does; it needs no keys for that. Guessing gets 1 / VALUES of the answers right.
@@ -22,9 +23,10 @@ VALUES = 4
 
 
 class Recall:
-    """Data for a Trainer: batch(rng, n) -> ids, targets (n, 2 K) with a target at each question. K = `longest`.
+    """Data for a Trainer: batch(rng, n) -> ids, targets (rows, 2 k), together about n 2 K tokens. K = `longest`.
 
-    Ids: key * VALUES + value gives a value; then one question for each key, and one answer for each value.
+    Ids: key * VALUES + value gives a value; then one question for each key, and one answer for each value. Targets
+    stand at the questions, NO_TARGET elsewhere.
     """
 
     def __init__(self, longest: int = 128):
@@ -38,32 +40,16 @@ class Recall:
 
     def batch(self, rng, n: int) -> dict[str, np.ndarray]:
         rng = as_generator(rng)
-        ids, targets, _ = self.rows(rng, [self._episodes(rng) for _ in range(n)])
+        k = int(np.exp(rng.uniform(0, np.log(self.longest + 1))))
+        return self.rows(rng, k, max(1, n * self.longest // k))
+
+    def rows(self, rng, k: int, n: int) -> dict[str, np.ndarray]:
+        """n rows of distance k: ids, targets (n, 2 k)."""
+        keys = rng.permuted(np.tile(np.arange(self.longest), (n, 1)), axis=1)[:, :k]  # (n, k), each at most once a row
+        values = rng.integers(0, VALUES, (n, k))
+        ids = np.concatenate([keys * VALUES + values, self.questions + keys], axis=1)  # (n, 2 k)
+        targets = np.concatenate([np.full((n, k), NO_TARGET), self.answers + values], axis=1)  # (n, 2 k)
         return {"ids": ids, "targets": targets}
-
-    def _episodes(self, rng) -> np.ndarray:
-        """Lengths of a row's episodes, together K, in any order: the last one drawn may have been cut short."""
-        lengths, left = [], self.longest
-        while left:
-            lengths.append(min(left, int(np.exp(rng.uniform(0, np.log(self.longest + 1))))))
-            left -= lengths[-1]
-        return rng.permutation(lengths)
-
-    def rows(self, rng, episodes) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """One row for each list of lengths: ids, targets, and k at the questions, 0 elsewhere; (n, 2 K) each."""
-        n, K = len(episodes), self.longest
-        ids, targets, distances = (np.full((n, 2 * K), fill) for fill in (0, NO_TARGET, 0))
-        for row, lengths in enumerate(episodes):
-            keys, values, first = rng.permutation(K), rng.integers(0, VALUES, K), 0
-            for k in lengths:
-                some = slice(first, first + k)  # of the keys
-                given, asked = slice(2 * first, 2 * first + k), slice(2 * first + k, 2 * (first + k))
-                ids[row, given] = keys[some] * VALUES + values[some]
-                ids[row, asked] = self.questions + keys[some]
-                targets[row, asked] = self.answers + values[some]
-                distances[row, asked] = k
-                first += k
-        return ids, targets, distances
 
 
 def measured(longest: int) -> list[int]:
@@ -73,13 +59,12 @@ def measured(longest: int) -> list[int]:
 
 
 def accuracy(model, task: Recall, rng, texts: int = 16) -> dict[int, float]:
-    """Distance k -> share of right answers in rows of episodes of k; what remains of a row is one episode more."""
-    rng, found, K = as_generator(rng), {}, task.longest
+    """Distance k -> share of right answers, among about `texts` times K questions."""
+    rng, found = as_generator(rng), {}
     with model.evaluating():
-        for k in measured(K):
-            lengths = [k] * (K // k) + [K % k] * (K % k > 0)
-            ids, targets, distances = task.rows(rng, [lengths] * texts)
-            logits, _ = model(ids)
-            likeliest = logits.numpy().argmax(axis=-1)  # (texts, 2 K)
-            found[k] = float((likeliest == targets)[distances == k].mean())
+        for k in measured(task.longest):
+            batch = task.rows(rng, k, max(1, texts * task.longest // k))
+            logits, _ = model(batch["ids"])
+            likeliest = logits.numpy()[:, k:].argmax(axis=-1)  # (n, k)
+            found[k] = float((likeliest == batch["targets"][:, k:]).mean())
     return found

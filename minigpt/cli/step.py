@@ -106,6 +106,9 @@ def _loss_of(path: Path, name: str):
 
     if not path.is_file():
         raise DataError(f"there is no file {str(path)!r}")
+    argv, search = list(sys.argv), list(sys.path)
+    sys.argv[:] = [str(path)]
+    sys.path.insert(0, str(path.resolve().parent))  # as `python mine.py` does: the file may import its neighbours
     try:
         found = runpy.run_path(str(path), run_name="__main__")
     except MiniGPTError:
@@ -115,6 +118,8 @@ def _loss_of(path: Path, name: str):
         own = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename) == path]
         where = f" in line {own[-1]}" if own else ""  # a file that Python cannot read has no line that ran
         raise DataError(f"{path.name} stopped{where}: {''.join(lines).strip()}") from error
+    finally:
+        sys.argv[:], sys.path[:] = argv, search
     loss = found.get(name)
     if not isinstance(loss, Tensor):
         tensors = [key for key, value in found.items() if isinstance(value, Tensor)]

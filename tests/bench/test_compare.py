@@ -33,39 +33,40 @@ def test_what_cannot_be_sized_is_refused():
         sized("lstm", 100, 50, 32)
 
 
-def test_each_answer_of_the_recall_task_was_given_k_tokens_before(rng):
-    task, every = Recall(longest=12), [[1, 3, 8], [12], [5, 5, 2]]
-    for lengths, ids, targets, distances in zip(every, *task.rows(rng, every), strict=True):
+@pytest.mark.parametrize("k", [1, 5, 12])
+def test_each_answer_of_the_recall_task_was_given_k_tokens_before(k, rng):
+    task = Recall(longest=12)
+    for ids, targets in zip(*task.rows(rng, k, 7).values(), strict=True):
         asked = np.flatnonzero(targets != -100)
         np.testing.assert_array_equal(asked, np.flatnonzero(ids >= task.questions))
-        np.testing.assert_array_equal(asked, np.flatnonzero(distances))
-        assert distances[asked].tolist() == [k for k in lengths for _ in range(k)]
-        keys, values = np.divmod(ids[asked - distances[asked]], VALUES)
+        assert asked.tolist() == list(range(k, 2 * k))
+        keys, values = np.divmod(ids[asked - k], VALUES)
         np.testing.assert_array_equal(ids[asked], task.questions + keys)
         np.testing.assert_array_equal(targets[asked], task.answers + values)
-        assert sorted(keys) == list(range(12))
+        assert len(set(keys)) == k
 
 
 @settings(max_examples=50, deadline=None)
 @given(longest=st.integers(2, 40), seed=st.integers(0, 2**32 - 1))
-def test_batches_of_the_recall_task_are_full_rows_of_known_symbols(longest, seed):
+def test_batches_of_the_recall_task_have_about_the_same_number_of_tokens(longest, seed):
     task = Recall(longest)
     batch = task.batch(seed, 3)
-    assert batch["ids"].shape == batch["targets"].shape == (3, task.block_size)
+    assert batch["ids"].shape == batch["targets"].shape
+    assert 3 * task.block_size / 2 < batch["ids"].size <= 3 * task.block_size
     assert 0 <= batch["ids"].min() <= batch["ids"].max() < task.answers
-    assert ((batch["targets"] != -100).sum(axis=1) == longest).all()
     answers = batch["targets"][batch["targets"] != -100]
+    assert answers.size == batch["targets"].size / 2
     assert task.answers <= answers.min() <= answers.max() < task.symbols
 
 
 def test_distances_of_the_recall_task_are_log_uniform():
     task, rng = Recall(64), np.random.default_rng(0)
     counts = np.zeros(65)
-    for _ in range(500):
-        np.add.at(counts, task._episodes(rng), 1)
+    for _ in range(1000):
+        counts[task.batch(rng, 1)["ids"].shape[1] // 2] += 1
     assert counts[0] == 0
     octaves = [counts[2**j : 2 ** (j + 1)].sum() for j in range(6)]
-    assert min(octaves) > 0.4 * max(octaves)  # the last ones less, where a row has no room for them
+    assert min(octaves) > 0.7 * max(octaves)
     assert measured(16) == [1, 2, 3, 4, 6, 8, 11, 16]
 
 

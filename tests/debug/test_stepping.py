@@ -190,6 +190,23 @@ def test_a_file_of_ones_own(tmp_path):
     assert "Traceback" not in used.stderr
 
 
+def test_a_file_finds_its_neighbours_as_it_does_without_us(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    path_before, argv_before = list(sys.path), list(sys.argv)
+    (tmp_path / "beside_mine.py").write_text("FACTOR = 3.0\n", encoding="utf-8")
+    path = tmp_path / "mine.py"
+    path.write_text(
+        "import sys\nimport minigpt as mg\nfrom beside_mine import FACTOR\nassert sys.argv == [__file__]\n"
+        "x = mg.Tensor([1.0, 2.0], requires_grad=True, name='x')\nloss = (x * FACTOR).sum()\n",
+        encoding="utf-8",
+    )
+    monkeypatch.delitem(sys.modules, "beside_mine", raising=False)
+    assert main(["step", str(path)]) == 0, capsys.readouterr().err
+    assert "Sum" in capsys.readouterr().out
+    sys.modules.pop("beside_mine", None)
+    assert (sys.path, sys.argv) == (path_before, argv_before)
+
+
 def test_no_such_file(capsys):
     assert main(["step", "nowhere.py"]) == 2
     assert "there is no file 'nowhere.py'" in capsys.readouterr().err
