@@ -16,8 +16,10 @@ _HOME = {
     "compare_backends": "comparison",
     "graph": "computation_graph",
     "machine_peaks": "roofline",
-    "module_calls": "computation_graph",
+    "module_calls": "calls",
     "plain_recursion": "recursion",
+    "record_backward": "recording",
+    "record_plain_recursion": "recursion",
     "recursion_example": "recursion",
     "trace": "tracing",
     "unused_parameters": "unused",
@@ -25,7 +27,8 @@ _HOME = {
 
 __all__ = [
     "BackendComparison", "BackwardStep", "Trace", "anomaly", "backward_steps", "compare_backends", "graph",
-    "machine_peaks", "module_calls", "plain_recursion", "recursion_example", "trace", "unused_parameters",
+    "machine_peaks", "module_calls", "plain_recursion", "record_backward", "record_plain_recursion",
+    "recursion_example", "trace", "unused_parameters",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__, globals(), _HOME)

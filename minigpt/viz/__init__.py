@@ -13,6 +13,7 @@ _HOME = {
     "AblationEffect": "ablation",
     "AttentionGrid": "attention",
     "AttentionRollout": "rollout",
+    "BackwardSteps": "backward",
     "Comparison": "comparison",
     "ComputationGraph": "graph",
     "CrossAttention": "attention",
@@ -36,9 +37,9 @@ _HOME = {
 }
 
 __all__ = [
-    "AblationEffect", "AttentionGrid", "AttentionRollout", "Comparison", "ComputationGraph", "CrossAttention",
-    "EmbeddingPCA", "HeadScores", "HeadTraining", "HeadView", "KernelThreads", "LayerHistograms", "LayerStatistics",
-    "LogitLens", "LossCurve", "LossMask", "PatchingGrid", "PositionCosine", "ReliabilityDiagram", "SamplingSteps",
+    "AblationEffect", "AttentionGrid", "AttentionRollout", "BackwardSteps", "Comparison", "ComputationGraph",
+    "CrossAttention", "EmbeddingPCA", "HeadScores", "HeadTraining", "HeadView", "KernelThreads", "LayerHistograms",
+    "LayerStatistics", "LogitLens", "LossCurve", "LossMask", "PatchingGrid", "PositionCosine", "ReliabilityDiagram", "SamplingSteps",
     "TokenScores", "View", "visible",
 ]  # fmt: skip
 
