@@ -1,9 +1,9 @@
 """Where the operations of a forward pass ran: in which module calls, and on which line of the user's program.
 
-    with mg.debug.module_calls(model) as calls:
-        _, loss = model(ids, targets)
-    mg.debug.graph(loss, calls)
-    mg.debug.record_backward(loss, model, calls)
+with mg.debug.module_calls(model) as calls:
+    _, loss = model(ids, targets)
+mg.debug.graph(loss, calls)
+mg.debug.record_backward(loss, model, calls)
 """
 
 from __future__ import annotations

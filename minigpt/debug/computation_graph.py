@@ -54,7 +54,10 @@ def graph(t, calls=None, depth=None, most=MOST):
 
 
 class Plan(NamedTuple):
-    """What will be drawn. nodes and edges as `ComputationGraph` takes them; places: key of a Tensor -> id of its box."""
+    """What will be drawn.
+
+    nodes, edges, note   as `ComputationGraph` takes them; places: key of a Tensor -> id of its box
+    """
 
     nodes: list
     edges: list

@@ -1,10 +1,10 @@
 """A whole backward pass as a picture that one scrubs through: `minigpt.viz.BackwardSteps`, seen in a notebook.
 
-    mg.debug.record_backward(loss)                  # runs backward, like backward_steps
+mg.debug.record_backward(loss)                  # runs backward, like backward_steps
 
-    with mg.debug.module_calls(model) as calls:     # also says in which module and line each op ran,
-        _, loss = model(ids, targets)               # and puts ops of a module together where they are too many
-    mg.debug.record_backward(loss, model, calls)
+with mg.debug.module_calls(model) as calls:     # also says in which module and line each op ran,
+    _, loss = model(ids, targets)               # and puts ops of a module together where they are too many
+mg.debug.record_backward(loss, model, calls)
 """
 
 from __future__ import annotations

@@ -91,7 +91,9 @@ class BackwardStep:
             if i.summed:
                 lines.append(f"       {i.name} {i.shape} was repeated: summed over axes {i.summed} of the result")
             if not i.leaf and i.before is not None:
-                lines.append(f"       {i.name} is used more than once: {_shown(i.before)} waited, now {_shown(i.after)}")
+                lines.append(
+                    f"       {i.name} is used more than once: {_shown(i.before)} waited, now {_shown(i.after)}"
+                )
             if i.leaf:
                 what = "first gradient" if i.before is None else f"added to {_shown(i.before)}"
                 lines.append(f"       leaf {i.name}.grad, {what}: now {_shown(i.after)}")

@@ -39,8 +39,8 @@ _HOME = {
 __all__ = [
     "AblationEffect", "AttentionGrid", "AttentionRollout", "BackwardSteps", "Comparison", "ComputationGraph",
     "CrossAttention", "EmbeddingPCA", "HeadScores", "HeadTraining", "HeadView", "KernelThreads", "LayerHistograms",
-    "LayerStatistics", "LogitLens", "LossCurve", "LossMask", "PatchingGrid", "PositionCosine", "ReliabilityDiagram", "SamplingSteps",
-    "TokenScores", "View", "visible",
+    "LayerStatistics", "LogitLens", "LossCurve", "LossMask", "PatchingGrid", "PositionCosine", "ReliabilityDiagram",
+    "SamplingSteps", "TokenScores", "View", "visible",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__, globals(), _HOME)

@@ -8,7 +8,7 @@ function draw(d) {
     if (turn >= 0) scrub.move(turn);
   }));
   const turns = d.boxes.map((_, k) => d.steps.filter((step) => step.box === k).length);
-  const now = el("p", {class: "now", "aria-live": "polite"}), panel = el("div", {style: "flex:1 1 36%;min-width:min(100%, 280px)"});
+  const now = el("p", {class: "now", "aria-live": "polite"}), panel = el("div", {style: "flex:1 1 36%;min-width:min(100%, 230px)"});
   const frame = el("div", {class: "wide", style: "max-height:70vh;flex:0 1 auto;max-width:max(55%, min(100%, 360px))"}, plot);
 
   // the lines about gradients after step k; the latest counts

@@ -113,7 +113,8 @@ def _checked_step(step, number) -> dict:
         if not isinstance(given, dict) or set(given) != INPUT_KEYS:
             raise ArgumentError(f"an input of a step needs {', '.join(sorted(INPUT_KEYS))}; got {given!r:.80}")
         inputs.append({
-            "name": html.one_line(given["name"]), "box": _box(given["box"], number), "shape": str(tuple(given["shape"])),
+            "name": html.one_line(given["name"]), "box": _box(given["box"], number),
+            "shape": str(tuple(given["shape"])),
             "gradient": shown(given["gradient"]), "summed": [int(axis) for axis in given["summed"]],
             "leaf": bool(given["leaf"]), "before": shown(given["before"]), "after": shown(given["after"]),
         })  # fmt: skip
