@@ -50,7 +50,12 @@ def graph(t, calls=None, depth=None, most=MOST):
     if not isinstance(t, Tensor):
         raise ArgumentError(f"graph() needs a Tensor, got {type(t).__name__}")
     plan = planned(t, calls.names if calls else {}, calls, depth, most)
-    return ComputationGraph(plan.nodes, plan.edges, f"How {t.name or t.op.__name__} was computed", plan.note)
+    return ComputationGraph(plan.nodes, plan.edges, f"How {called(t)} was computed", plan.note)
+
+
+def called(t) -> str:
+    """A result in a title: by its name, else by its op."""
+    return t.name or t.op.__name__
 
 
 class Plan(NamedTuple):

@@ -15,7 +15,7 @@ from .. import tensor as engine
 from ..errors import ArgumentError, GraphError
 from ..ops import Label
 from ..tensor import Tensor
-from .computation_graph import Plan, key_of, planned
+from .computation_graph import Plan, called, key_of, planned
 from .stepping import BackwardStep, Names, backward_steps, only_names, parameter_names
 
 if TYPE_CHECKING:
@@ -45,8 +45,7 @@ def record_backward(loss, model=None, calls=None, grad=None, retain_graph: bool 
     places = [boxes_of(node, plan.places) for node in nodes if not only_names(node.op, node.inputs)]
     steps = backward_steps(loss, model, grad, retain_graph, calls)
     plain = (as_plain(step, *where) for step, where in zip(steps, places, strict=True))
-    what = loss.name or loss.op.__name__
-    return BackwardSteps(plain, plan.nodes, plan.edges, title=f"Backward from {what}", note=plan.note)
+    return BackwardSteps(plain, plan.nodes, plan.edges, title=f"Backward from {called(loss)}", note=plan.note)
 
 
 def named_plan(loss, names: Names, calls=None) -> Plan:

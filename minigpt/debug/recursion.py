@@ -22,7 +22,7 @@ from .. import tensor as engine
 from ..display import Text
 from ..errors import GraphError
 from ..tensor import Tensor
-from .computation_graph import key_of
+from .computation_graph import called, key_of
 from .formula import formula
 from .gradients import on_host
 from .recording import as_plain, boxes_of, named_plan, record_backward
@@ -56,10 +56,9 @@ def record_plain_recursion(t: Tensor, grad=None) -> BackwardSteps:
 
     names = _named(t)
     plan = named_plan(t, names)
-    what = t.name or t.op.__name__
     plain = (_plain(node, x, step, plan.places, names) for node, x, step in _visits(t, names, grad))
     note = f"Wrong where a tensor is used twice: what it has is handed on again. {plan.note}"
-    return BackwardSteps(plain, plan.nodes, plan.edges, f"Plain recursion from {what}", note)
+    return BackwardSteps(plain, plan.nodes, plan.edges, f"Plain recursion from {called(t)}", note)
 
 
 def _named(t) -> Names:

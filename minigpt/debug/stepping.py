@@ -191,7 +191,8 @@ class Names:
     """
 
     def __init__(self, nodes, parameters: dict[int, str]):
-        self._numbers, count = {}, 0
+        self._numbers: dict[Any, int] = {}
+        count = 0
         for node in nodes:
             if only_names(node.op, node.inputs):  # called like what it names
                 self._numbers[node] = self._numbers[node.inputs[0]._node] + node.inputs[0]._index
