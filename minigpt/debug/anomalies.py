@@ -150,8 +150,8 @@ class Anomalies(ModulePaths):
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
             times = f", {self._stale_passes} times," if self._stale_passes > 1 else ""
             warnings.warn(
-                f"backward() added{times} to gradients that an earlier backward() had left in {shown}: call zero_grad() "
-                "between steps. If they are meant to add up, say anomaly(accumulating=True)",
+                f"backward() added{times} to gradients that an earlier backward() had left in {shown}: call "
+                "zero_grad() between steps. If they are meant to add up, say anomaly(accumulating=True)",
                 stacklevel=4,
             )
 
