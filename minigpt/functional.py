@@ -10,10 +10,11 @@ import numpy as np
 
 from . import ops
 from .backend import row_of
-from .errors import ArgumentError
+from .errors import ArgumentError, ShapeError
 from .observe import OBSERVERS
 from .operators import match
 from .ops.attention import check_mask, check_qkv
+from .ops.axes import named
 from .ops.broadcast import normalize_axis, result_dtype
 from .ops.dropout import check_probability
 from .randomness import next_dropout_key
@@ -209,6 +210,12 @@ def stack(tensors, axis=0) -> Tensor:
     tensors = [_tensor(t) for t in tensors]
     if not tensors:
         raise ArgumentError("stack needs at least one tensor, got none")
+    for i, t in enumerate(tensors):
+        if t.shape != tensors[0].shape:
+            raise ShapeError(
+                f"stack: tensor 0 has shape {named(tensors[0].shape)}, tensor {i} has {named(t.shape)}; all must be "
+                "equal: stack makes a new axis, concatenate joins along one that is there"
+            )
     axis = normalize_axis("stack", axis, tensors[0].ndim + 1)
     key = (slice(None),) * axis + (None,)
     return concatenate([t[key] for t in tensors], axis)

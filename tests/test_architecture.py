@@ -188,7 +188,7 @@ def test_one_noun_names_a_thing_everywhere():
     """ops/attention.py, kernels/reference/attention.py, tests/ops/test_attention.py"""
     without_op = {"device": "making and moving arrays", "optimizer": "steps of minigpt/optim, which have no gradient",
                       "clipping": "of minigpt/optim"}  # fmt: skip
-    without_kernel = {"op": "what an op is", "broadcast": "shapes and dtypes only"}
+    without_kernel = {"op": "what an op is", "broadcast": "shapes and dtypes only", "axes": "how errors name them"}
     assert stems("kernels/reference") - set(without_op) == stems("minigpt/ops") - set(without_kernel)
     tests = {path.stem.removeprefix("test_") for path in (ROOT / "tests" / "ops").glob("test_*.py")}
     assert stems("minigpt/ops") <= tests

@@ -67,14 +67,15 @@ def add_arguments(parser):
 
 
 def run(args) -> int:
-    from ..debug import backward_steps, recursion_example
+    from ..debug import backward_steps, module_calls, recursion_example
 
     if args.file is None and args.example == "recursion":
         print(recursion_example())
         return 0
-    loss = EXAMPLES[args.example]() if args.file is None else _loss_of(Path(args.file), args.loss)
+    with module_calls() as calls:
+        loss = EXAMPLES[args.example]() if args.file is None else _loss_of(Path(args.file), args.loss)
     wait = 1 if sys.stdin.isatty() else None  # steps until we ask; None: never
-    for step in backward_steps(loss):
+    for step in backward_steps(loss, calls=calls):
         print(step, end="\n\n")
         if wait is None or step.number == step.total:
             continue

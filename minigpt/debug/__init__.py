@@ -26,8 +26,10 @@ _HOME = {
     "diff_runs": "lockstep",
     "graph": "computation_graph",
     "machine_peaks": "roofline",
-    "module_calls": "computation_graph",
+    "module_calls": "calls",
     "plain_recursion": "recursion",
+    "record_backward": "recording",
+    "record_plain_recursion": "recursion",
     "recursion_example": "recursion",
     "trace": "tracing",
     "unused_parameters": "unused",
@@ -36,8 +38,8 @@ _HOME = {
 __all__ = [
     "BackendComparison", "BackwardStep", "Difference", "Report", "RunDifference", "Trace", "anomaly", "backward_steps",
     "check_accumulation", "check_batch", "check_decay", "check_gradients", "check_model", "check_optimizer",
-    "compare_backends", "diff_runs", "graph", "machine_peaks", "module_calls", "plain_recursion", "recursion_example",
-    "trace", "unused_parameters",
+    "compare_backends", "diff_runs", "graph", "machine_peaks", "module_calls", "plain_recursion", "record_backward",
+    "record_plain_recursion", "recursion_example", "trace", "unused_parameters",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__, globals(), _HOME)

@@ -37,6 +37,7 @@ class _Pass(threading.local):
     def __init__(self):
         self.last_number = -1.0  # of the node that it was at
         self.met: set[int] = set()  # leaves that it has met
+        self.stale = False  # whether one of them held a gradient before
 
 
 class Anomalies(ModulePaths):
@@ -48,6 +49,7 @@ class Anomalies(ModulePaths):
         self._made: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # node -> (Place, checksums of saved)
         self._pass = _Pass()
         self._stale: list[str] = []
+        self._stale_passes = 0
 
     def around_op(self, op, inputs, settings, proceed):
         place = Place(self.path, users_line())
@@ -91,6 +93,7 @@ class Anomalies(ModulePaths):
     def around_backward(self, node, grads_out, proceed):
         if node.number >= self._pass.last_number:
             self._pass.met.clear()  # the numbers count down within one backward(): this is another one
+            self._pass.stale = False
         self._pass.last_number = node.number
         place, checksums = self._made.get(node, (Place("", None), None))
         if checksums is not None and not node.freed:
@@ -138,14 +141,17 @@ class Anomalies(ModulePaths):
             self._pass.met.add(id(t))
             if t.grad is not None and not self.accumulating:
                 self._stale.append(self.name_of(t) or f"a leaf {t.shape}")
+                self._stale_passes += not self._pass.stale
+                self._pass.stale = True
 
     def warn_of_stale(self):
         if self._stale:
             names = list(dict.fromkeys(self._stale))
             shown = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+            times = f", {self._stale_passes} times," if self._stale_passes > 1 else ""
             warnings.warn(
-                f"backward() added to gradients that an earlier backward() had left in {shown}: call zero_grad() "
-                "between steps. If they are meant to add up, say anomaly(accumulating=True)",
+                f"backward() added{times} to gradients that an earlier backward() had left in {shown}: call "
+                "zero_grad() between steps. If they are meant to add up, say anomaly(accumulating=True)",
                 stacklevel=4,
             )
 

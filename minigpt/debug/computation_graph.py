@@ -7,65 +7,21 @@
     graph(loss, calls)                         # parameters by name, and modules in place of operations where needed
 
 It follows `t.op` and `t.inputs` from the result back to the leaves. Ask before `backward()`, or call it with
-retain_graph=True: a backward pass frees the graph that it has walked.
+retain_graph=True: a backward pass frees the graph that it has walked. `calls.py` notes where operations ran.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import ArgumentError, GraphError
-from ..nn import Module, Parameter
-from ..observe import observing
+from ..nn import Parameter
 from ..ops import Label
 from ..tensor import Tensor
 
 MOST = 150  # boxes that can still be read
 SMALL = 4  # elements of an array whose values are written into its box
-
-
-@dataclass
-class ModuleCalls:
-    """Which module calls every operation ran in, and what parameters are called.
-
-    calls   number of an operation -> the calls around it, outermost first, each (name of the module, number of call)
-    names   id of a parameter -> its name in the model
-    """
-
-    model: Module
-    calls: dict[int, tuple] = field(default_factory=dict)
-    names: dict[int, str] = field(default_factory=dict)
-    _paths: dict[int, str] = field(default_factory=dict)
-    _stack: list = field(default_factory=list)
-    _count: int = 0
-
-    def __post_init__(self):
-        self.names = {id(parameter): name for name, parameter in self.model.named_parameters()}
-        self._paths = {id(module): name or type(module).__name__ for name, module in self.model.named_modules()}
-
-    def around_module(self, module, args, kwargs, proceed):
-        self._count += 1
-        self._stack.append((self._paths.get(id(module), type(module).__name__), self._count))
-        try:
-            return proceed()
-        finally:
-            self._stack.pop()
-
-    def around_op(self, op, inputs, settings, proceed):
-        outputs = proceed()
-        first = outputs[0] if isinstance(outputs, tuple) else outputs
-        if isinstance(first, Tensor) and first._node is not None and self._stack:
-            self.calls[first._node.number] = tuple(self._stack)
-        return outputs
-
-
-@contextmanager
-def module_calls(model):
-    """Note inside the block which module every operation belongs to; yields what `graph` wants to know."""
-    calls = ModuleCalls(model)
-    with observing(calls):
-        yield calls
 
 
 @dataclass
@@ -93,6 +49,37 @@ def graph(t, calls=None, depth=None, most=MOST):
 
     if not isinstance(t, Tensor):
         raise ArgumentError(f"graph() needs a Tensor, got {type(t).__name__}")
+    plan = planned(t, calls.names if calls else {}, calls, depth, most)
+    return ComputationGraph(plan.nodes, plan.edges, f"How {called(t)} was computed", plan.note)
+
+
+def called(t) -> str:
+    """A result in a title: by its name, else by its op."""
+    return t.name or t.op.__name__
+
+
+class Plan(NamedTuple):
+    """What will be drawn.
+
+    nodes, edges, note   as `ComputationGraph` takes them; places: key of a Tensor -> id of its box
+    """
+
+    nodes: list
+    edges: list
+    places: dict
+    note: str
+
+
+CUT = "cut with graph(t, depth=10), or ask of an inner Tensor"
+
+
+def planned(t, names, calls=None, depth=None, most=MOST, use="graph(t, calls)", smaller=CUT) -> Plan:
+    """Boxes and arrows of what led to a Tensor; other arguments as in graph(), and so are the errors.
+
+    names   id of a leaf -> what to call it
+    use, smaller   what the error for too large a graph says: how to call again with `calls`, and how else to do
+    """
+    t = unlabelled(t)
     if t.op is None:
         raise GraphError(
             "this Tensor has no graph: it is a leaf, or was computed under no_grad() or from "
@@ -101,23 +88,32 @@ def graph(t, calls=None, depth=None, most=MOST):
     boxes = _walk(t, depth)
     what = _count(sum(box.tensor.op is not None for box in boxes.values()), "operation")
     cut = ", cut" if any(box.cut for box in boxes.values()) else ""
-    names = calls.names if calls else {}
-    group = _grouping(boxes, calls, most)
-    nodes, edges = _described(boxes, names, group, _key(t))
+    group = _grouping(boxes, calls, most, use, smaller)
+    nodes, edges, places = _described(boxes, names, group, key_of(t))
     together = "; operations of one module call in one box" if group else ""
-    note = f"{what}{cut}{together}. Inputs above, the result below."
-    return ComputationGraph(nodes, edges, title=f"How {t.name or t.op.__name__} was computed", note=note)
+    return Plan(nodes, edges, places, f"{what}{cut}{together}. Inputs above, the result below.")
 
 
-def _key(t):
-    """Operations by their number on the tape, so that two outputs of one are one box; leaves by identity."""
+def unlabelled(t):
+    """What a Label was put on."""
+    while t.op is Label:
+        t = t.inputs[0]
+    return t
+
+
+def key_of(t):
+    """Operations by their number on the tape, so that two outputs of one are one box; leaves by identity.
+
+    A Label only gives a name to what it is put on, for observers: it has no box of its own.
+    """
+    t = unlabelled(t)
     return ("op", t._node.number) if t._node is not None else ("leaf", id(t))
 
 
 def _walk(t, depth):
     """key -> _Box of all that t was computed from, t first; breadth first, so that `depth` is a distance."""
-    boxes = {_key(t): _Box(_key(t), t, [])}
-    frontier, distance = [boxes[_key(t)]], 0
+    boxes = {key_of(t): _Box(key_of(t), t, [])}
+    frontier, distance = [boxes[key_of(t)]], 0
     while frontier:
         distance += 1
         found = []
@@ -128,8 +124,8 @@ def _walk(t, depth):
             for source in reversed(box.tensor.inputs):  # the boxes are drawn in reverse
                 if source is None:
                     continue
-                source = _unlabelled(source)
-                key = _key(source)
+                source = unlabelled(source)
+                key = key_of(source)
                 box.inputs.append(key)
                 if key not in boxes:
                     boxes[key] = _Box(key, source, [])
@@ -138,14 +134,7 @@ def _walk(t, depth):
     return boxes
 
 
-def _unlabelled(t):
-    """What a Label only gives a name to, for observers."""
-    while t.op is Label:
-        t = t.inputs[0]
-    return t
-
-
-def _grouping(boxes, calls, most):
+def _grouping(boxes, calls, most, use, smaller):
     """key -> the module call it is drawn in, {} if all boxes can be drawn one by one; as little as is needed."""
     if len(boxes) <= most:
         return {}
@@ -156,10 +145,10 @@ def _grouping(boxes, calls, most):
         if len({group.get(key, key) for key in boxes}) <= most:
             return group
     how = (
-        "cut with graph(t, depth=10), or ask of an inner Tensor"
+        smaller
         if calls
         else "put operations together by module: `with module_calls(model) as calls: …` around the forward pass, then "
-        "graph(t, calls); or cut with graph(t, depth=10)"
+        f"{use}; or {smaller}"
     )
     raise ArgumentError(f"this graph has {len(boxes)} boxes, at most {most} can be read: {how}")
 
@@ -177,7 +166,7 @@ def _add_leaves(boxes, group):
 
 
 def _described(boxes, names, group, result):
-    """Nodes and edges as `ComputationGraph` takes them, sources first."""
+    """Nodes and edges as `ComputationGraph` takes them, sources first, and which box each key is drawn in."""
     members: dict = {}
     for box in reversed(boxes.values()):
         members.setdefault(group.get(box.key, box.key), []).append(box)
@@ -194,7 +183,8 @@ def _described(boxes, names, group, result):
         for box in reversed(boxes.values())
         for source in box.inputs
     }
-    return nodes, sorted((edge for edge in edges if edge[0] != edge[1]), key=lambda edge: (int(edge[1]), int(edge[0])))
+    arrows = sorted((edge for edge in edges if edge[0] != edge[1]), key=lambda edge: (int(edge[1]), int(edge[0])))
+    return nodes, arrows, {key: title[group.get(key, key)] for key in boxes}
 
 
 def _box_node(box, names):
@@ -209,7 +199,7 @@ def _box_node(box, names):
     if t.op is not None:
         about = "computed from more, which is cut off" if box.cut else f"called {name}" if name else ""
         return {"label": t.op.__name__, "lines": lines, "about": about}
-    kind = "parameter" if isinstance(t, Parameter) or id(t) in names or t.requires_grad else "leaf"
+    kind = "parameter" if isinstance(t, Parameter) or t.requires_grad else "leaf"
     return {"label": name or ("constant" if t.data.size == 1 else "input"), "lines": lines, "kind": kind}
 
 

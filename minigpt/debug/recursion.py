@@ -11,14 +11,25 @@ met, which falling numbers on the tape do, cures it.
 
 from __future__ import annotations
 
+import html
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import functional as F
+from .. import tensor as engine
 from ..display import Text
 from ..errors import GraphError
 from ..tensor import Tensor
+from .computation_graph import called, key_of
+from .formula import formula
+from .gradients import on_host
+from .recording import as_plain, boxes_of, named_plan, record_backward
+from .stepping import BackwardStep, InputGradient, Names
+
+if TYPE_CHECKING:
+    from ..viz import BackwardSteps
 
 
 def plain_recursion(t: Tensor, grad=None) -> dict[str, np.ndarray]:
@@ -27,29 +38,72 @@ def plain_recursion(t: Tensor, grad=None) -> dict[str, np.ndarray]:
     Meant for small graphs: a tensor that is used twice at each of n levels is visited 2^n times.
     Raises GraphError if there is no graph.
     """
+    leaves: dict[str, np.ndarray] = {}
+    for _, _, step in _visits(t, _named(t), grad):
+        (given,) = step.inputs
+        if given.leaf:
+            leaves[given.name] = given.after
+    return leaves
+
+
+def record_plain_recursion(t: Tensor, grad=None) -> BackwardSteps:
+    """What plain recursion does, to be scrubbed through like `record_backward(t)`. `.grad` is not touched.
+
+    A step is one op handing a gradient to one of its inputs, at once followed by that input's own op.
+    Raises GraphError if there is no graph, ArgumentError if it is too large to be drawn, or takes too many steps
+    """
+    from ..viz import BackwardSteps
+
+    names = _named(t)
+    plan = named_plan(t, names)
+    plain = (_plain(node, x, step, plan.places, names) for node, x, step in _visits(t, names, grad))
+    note = f"Wrong where a tensor is used twice: what it has is handed on again. {plan.note}"
+    return BackwardSteps(plain, plan.nodes, plan.edges, f"Plain recursion from {called(t)}", note)
+
+
+def _named(t) -> Names:
     if t._node is None:
         raise GraphError("plain_recursion(): this tensor has no graph")
-    sums: dict[tuple, np.ndarray] = {}  # of every tensor: what its .grad would be
-    leaves: dict[str, np.ndarray] = {}
+    return Names(engine.nodes_newest_first(t._node)[::-1], {})
 
-    def visit(tensor, gradient):
-        key = (tensor._node, tensor._index) if tensor._node is not None else (id(tensor), 0)
-        sums[key] = sums.get(key, 0) + gradient
-        if tensor._node is None:
-            leaves[tensor.name or f"leaf {tensor.shape}"] = sums[key]
-            return
-        grads = tensor._node.backward([sums[key]])  # the whole sum again: this is the mistake
-        for source, g in zip(tensor.inputs, grads, strict=True):
-            if g is not None:
-                visit(source, g)
 
-    visit(t, np.ones(t.shape, t.dtype) if grad is None else np.asarray(grad, t.dtype))
-    return leaves
+def _visits(t: Tensor, names: Names, grad=None) -> Iterator[tuple]:
+    """(node, one of its inputs, BackwardStep for that input alone), each time an op hands something on."""
+    sums: dict[str, Any] = {}  # of every tensor: what its .grad would be
+
+    def visit(tensor) -> Iterator[tuple]:
+        node, name = tensor._node, names.of(tensor)
+        outputs = [None] * len(node.outputs)
+        outputs[tensor._index] = incoming = sums[name]  # the whole sum, again at every visit: this is the mistake
+        for x, g in zip(tensor.inputs, node.backward(outputs), strict=True):
+            if g is None:
+                continue
+            given = InputGradient(names.of(x), x.shape, on_host(g), leaf=x._node is None)
+            given.before = sums.get(given.name)
+            given.after = given.gradient if given.before is None else given.before + given.gradient
+            sums[given.name] = given.after
+            yield node, x, BackwardStep(0, 0, node.op.__name__, formula(node.op), [(name, incoming)], [given])
+            if x._node is not None:
+                yield from visit(x)
+
+    sums[names.of(t)] = np.ones(t.shape, t.dtype) if grad is None else np.asarray(grad, t.dtype)
+    yield from visit(t)
+
+
+def _plain(node, x, step, places, names) -> dict:
+    """A step as `BackwardSteps` takes it; its text names all inputs of the op, and the one that is meant."""
+    box, _ = boxes_of(node, places)
+    inputs = ", ".join(names.of(i) for i in node.inputs if i is not None)
+    text = f"{step.outputs[0][0]} = {step.op}({inputs}) hands on to {names.of(x)}"
+    return {**as_plain(step, box, [places[key_of(x)]]), "text": text}
 
 
 @dataclass(frozen=True)
 class Recursion:
-    """x = 3, b = 2 x, y = b * b: d y / d x = 8 x = 24, by backward(), by plain recursion, and by the definition."""
+    """x = 3, b = 2 x, y = b * b: d y / d x = 8 x = 24, by backward(), by plain recursion, and by the definition.
+
+    In a notebook: plain recursion and backward() beside each other, step by step.
+    """
 
     right: float
     plain: float
@@ -69,18 +123,35 @@ class Recursion:
 
     __repr__ = __str__
 
+    def views(self) -> tuple[BackwardSteps, BackwardSteps]:
+        """Plain recursion, and backward() on the same graph."""
+        y = _y_of(_x())
+        return record_plain_recursion(y), record_backward(y)
+
+    def _repr_html_(self) -> str:
+        about = f"<pre>{html.escape(str(self))}\n\nBelow, b is %1 and y is %2.</pre>"
+        both = "".join(f'<div style="flex:1 1 440px;min-width:0">{view.to_html()}</div>' for view in self.views())
+        return f'{about}<div style="display:flex;flex-wrap:wrap;gap:16px">{both}</div>'
+
 
 def recursion_example() -> Recursion:
     """The smallest graph on which plain recursion is wrong, computed here and now."""
-
-    def y_of(x):
-        b = x * 2.0
-        return b * b
-
-    x = Tensor(np.array(3.0), requires_grad=True, name="x")
-    y = F.label(y_of(x), "y")
+    x = _x()
+    y = _y_of(x)
     plain = plain_recursion(y)["x"].item()
     y.backward()
     h = 1e-4
-    difference = (y_of(Tensor(np.array(3.0 + h))).item() - y_of(Tensor(np.array(3.0 - h))).item()) / (2 * h)
+    difference = (_y_of(Tensor(np.array(3.0 + h))).item() - _y_of(Tensor(np.array(3.0 - h))).item()) / (2 * h)
     return Recursion(x.grad.item(), plain, difference)
+
+
+def _x() -> Tensor:
+    return Tensor(np.array(3.0), requires_grad=True, name="x")
+
+
+def _y_of(x: Tensor) -> Tensor:
+    b = x * 2.0
+    b.name = "b"
+    y = b * b
+    y.name = "y"
+    return y

@@ -18,9 +18,11 @@ import numpy as np
 from .. import tensor as engine
 from ..display import describe
 from ..errors import ArgumentError, GraphError
+from ..ops import Label
 from ..tensor import Tensor
 from .formula import formula
 from .gradients import on_host
+from .place import Place
 
 # op -> the inputs that it repeats where their shape is smaller than the result's, so that their gradients are summed
 REPEATS = {
@@ -37,8 +39,8 @@ class InputGradient:
     shape      of the input
     gradient   d loss / d input that goes out of this op, None if none is wanted
     summed     axes of the result over which it was summed, because the input had been repeated along them
-    before     of a leaf: its .grad so far, None at first; after: its .grad now. For inner tensors both are None: their
-               gradients are added up until their own op's turn
+    before     what had been added up for this input so far, None if this is the first gradient; after: with this one.
+               Of a leaf that is its .grad; for an inner tensor it waits until the turn of the op that made it
     """
 
     name: str
@@ -56,6 +58,7 @@ class BackwardStep:
 
     number, total   1 … total, in the order of backward
     op, formula     name of the op, and the rule that its docstring states
+    place           which module and line the op ran in; None where nobody noted it (`calls`)
     outputs         (name, d loss / d output) for each output; None where no gradient reached it
     inputs          InputGradient for each input that is a Tensor
     """
@@ -66,10 +69,17 @@ class BackwardStep:
     formula: str
     outputs: list[tuple[str, np.ndarray | None]]
     inputs: list[InputGradient] = field(default_factory=list)
+    place: Place | None = None
+
+    @property
+    def application(self) -> str:
+        """`%3 = Mul(x, %2)`"""
+        made = ", ".join(name for name, _ in self.outputs)
+        return f"{made} = {self.op}({', '.join(i.name for i in self.inputs)})"
 
     def __str__(self):
-        made = ", ".join(name for name, _ in self.outputs)
-        lines = [f"step {self.number} of {self.total}: {made} = {self.op}({', '.join(i.name for i in self.inputs)})"]
+        lines = [f"step {self.number} of {self.total}: {self.application}"]
+        lines += [f"    {self.place}"] if self.place else []
         lines += [f"    {line}" for line in self.formula.split("\n") if line]
         for name, grad in self.outputs:
             lines.append(f"  in   d loss / d {name}: {'nothing reached it' if grad is None else _shown(grad)}")
@@ -80,16 +90,21 @@ class BackwardStep:
             lines.append(f"  out  d loss / d {i.name}: {_shown(i.gradient)}")
             if i.summed:
                 lines.append(f"       {i.name} {i.shape} was repeated: summed over axes {i.summed} of the result")
+            if not i.leaf and i.before is not None:
+                lines.append(
+                    f"       {i.name} is used more than once: {_shown(i.before)} waited, now {_shown(i.after)}"
+                )
             if i.leaf:
                 what = "first gradient" if i.before is None else f"added to {_shown(i.before)}"
                 lines.append(f"       leaf {i.name}.grad, {what}: now {_shown(i.after)}")
         return "\n".join(lines)
 
 
-def backward_steps(loss, model=None, grad=None, retain_graph: bool = False) -> Iterator[BackwardStep]:
+def backward_steps(loss, model=None, grad=None, retain_graph: bool = False, calls=None) -> Iterator[BackwardStep]:
     """loss.backward(grad, retain_graph), which yields a BackwardStep after each op's gradients have been handed on.
 
     model:  gives parameters their names; without it leaves go by `t.name`, or a, b, c …
+    calls:  of `module_calls()` around the forward pass: which module and line each op ran in, and names of parameters
     Gradients are copies on the host. Whoever stops early leaves the gradients added up so far in the leaves.
     Raises: GraphError and ShapeError as backward() does, ArgumentError if loss is no Tensor
     """
@@ -101,8 +116,8 @@ def backward_steps(loss, model=None, grad=None, retain_graph: bool = False) -> I
             "inputs without requires_grad"
         )
     nodes = list(reversed(engine.nodes_newest_first(loss._node)))  # in the order of forward
-    names = _Names(nodes, model)
-    total = len(nodes)
+    names = Names(nodes, parameter_names(model, calls))
+    total = sum(not only_names(node.op, node.inputs) for node in nodes)
     met: list[tuple] = []  # (leaf, its .grad before, after), since the last step
 
     def into(tensor, gradient, row, fresh):
@@ -110,19 +125,37 @@ def backward_steps(loss, model=None, grad=None, retain_graph: bool = False) -> I
         engine.accumulate(tensor, gradient, row, fresh)
         met.append((tensor, before, on_host(tensor.grad)))
 
+    so_far: dict[str, np.ndarray] = {}  # of inner tensors that wait for their op's turn
     given = None if grad is None else np.asarray(grad.numpy() if isinstance(grad, Tensor) else grad, loss.dtype)
-    steps = engine.backward_steps(loss, given, retain_graph, into)
-    for number, step in enumerate(steps, start=1):
+    number = 0
+    for step in engine.backward_steps(loss, given, retain_graph, into):
+        if only_names(step.op, step.inputs):
+            continue
+        number += 1
         outputs = [
             (names.output(step.node, k), None if g is None else on_host(g)) for k, g in enumerate(step.grads_out)
         ]
-        yield BackwardStep(
-            number, total, step.op.__name__, formula(step.op), outputs, list(_input_gradients(step, names, met))
-        )
+        for name, _ in outputs:
+            so_far.pop(name, None)
+        inputs = list(_input_gradients(step, names, met, so_far))
+        place = calls.place(step.node.number) if calls is not None else None
+        yield BackwardStep(number, total, step.op.__name__, formula(step.op), outputs, inputs, place)
         met.clear()
 
 
-def _input_gradients(step, names, met):
+def only_names(op, inputs) -> bool:
+    """Whether an op gives another op's result a name for observers and nothing else: no step of its own."""
+    return op is Label and inputs[0]._node is not None
+
+
+def parameter_names(model, calls) -> dict[int, str]:
+    """id of a parameter -> its name in the model, or in those that `calls` has seen."""
+    if model is None:
+        return dict(calls.names) if calls is not None else {}
+    return {id(p): name for name, p in model.named_parameters()}
+
+
+def _input_gradients(step, names, met, so_far):
     waiting = list(met)
     result_shape = step.node.outputs[0][0]
     for k, (t, g) in enumerate(zip(step.inputs, step.grads_in, strict=True)):
@@ -137,6 +170,10 @@ def _input_gradients(step, names, met):
                     _, found.before, found.after = entry
                     waiting.remove(entry)
                     break
+            if not found.leaf:
+                found.before = so_far.get(found.name)
+                found.after = found.gradient if found.before is None else found.before + found.gradient
+                so_far[found.name] = found.after
         yield found
 
 
@@ -146,20 +183,28 @@ def summed_axes(shape: tuple[int, ...], result: tuple[int, ...]) -> tuple[int, .
     return tuple(axis for axis in range(len(result)) if axis < extra or shape[axis - extra] == 1 != result[axis])
 
 
-class _Names:
-    """What tensors are called: results %1, %2, … in the order of forward, leaves by name, or a, b, c …"""
+class Names:
+    """What tensors are called: results %1, %2, … in the order of forward, leaves by name, or a, b, c …
 
-    def __init__(self, nodes, model):
-        self._numbers, count = {}, 0
+    nodes       in the order of forward
+    parameters  id -> name; leaves: the same for all leaves of the graph
+    """
+
+    def __init__(self, nodes, parameters: dict[int, str]):
+        self._numbers: dict[Any, int] = {}
+        count = 0
         for node in nodes:
+            if only_names(node.op, node.inputs):  # called like what it names
+                self._numbers[node] = self._numbers[node.inputs[0]._node] + node.inputs[0]._index
+                continue
             self._numbers[node] = count + 1
             count += len(node.outputs)
-        self._leaves = {id(p): name for name, p in model.named_parameters()} if model is not None else {}
+        self.leaves = dict(parameters)
         self._letters = 0
         for node in nodes:
             for t in node.inputs:
-                if t is not None and t._node is None:
-                    self._leaves.setdefault(id(t), t.name or self._letter())
+                if t is not None and t._node is None and id(t) not in self.leaves:
+                    self.leaves[id(t)] = t.name or self._letter()
         self._kept = nodes  # ids stay what they are as long as these live
 
     def _letter(self) -> str:
@@ -174,7 +219,7 @@ class _Names:
         return f"%{self._numbers[node] + k}"
 
     def of(self, t: Any) -> str:
-        return self._leaves[id(t)] if t._node is None else self.output(t._node, t._index)
+        return self.leaves[id(t)] if t._node is None else self.output(t._node, t._index)
 
 
 def _shown(array) -> str:

@@ -14,14 +14,18 @@ from ..files import FileGroup
 from .traced_op import BACKWARD, TracedOp
 
 SHOWN = 200  # rows of a table in a notebook; the file that to_csv writes has all
+COLUMNS = ("#", "", "module", "op", "in", "out", "ms", "MB", "MFLOP", "line")
+NUMBERS = {0, 6, 7, 8}  # columns that end at the right
+LEDGER = ("op", "", "calls", "ms", "of time", "FLOP", "of FLOPs", "bytes", "FLOP/s", "bytes/s", "of roofline")
+# headers stay while rows scroll, on the background that JupyterLab, VS Code or a plain page has
+STICKY = "position:sticky;top:0;background:var(--jp-layout-color0,var(--vscode-editor-background,Canvas))"
 
 
 def table(trace, most: int | None = None) -> Text:
     """Lines of all rows, or of the first and last ones, and the totals below."""
     rows, left_out = _selected(trace.rows, most)
-    columns = ("#", "", "module", "op", "in", "out", "ms", "MB", "MFLOP", "line")
     body = [_cells(traced) for traced in rows]
-    lines = aligned(columns, body, right={0, 6, 7, 8})
+    lines = aligned(COLUMNS, body, right=NUMBERS)
     if left_out:
         lines.insert(1 + (len(rows) + 1) // 2, f"… {left_out:,} more …")
     if trace.dropped:
@@ -31,9 +35,15 @@ def table(trace, most: int | None = None) -> Text:
 
 def totals(trace) -> Text:
     """The ledger and what it is held to."""
+    body = ledger_rows(trace)
+    lines = aligned(LEDGER, body, right=set(range(2, len(LEDGER)))) if body else ["no op ran in the block"]
+    return Text("\n".join([*lines, "", *summary(trace)]))
+
+
+def ledger_rows(trace) -> list[tuple[str, ...]]:
+    """A row of cells for each kind of op."""
     peaks = trace.peaks()
-    columns = ("op", "", "calls", "ms", "of time", "FLOP", "of FLOPs", "bytes", "FLOP/s", "bytes/s", "of roofline")
-    body = []
+    body: list[tuple[str, ...]] = []
     for total in trace.ledger():
         seconds, peak = total.seconds or float("nan"), peaks[total.row]
         counted = total.unknown < total.calls
@@ -44,11 +54,15 @@ def totals(trace) -> Text:
             si(total.flops / seconds), si(total.bytes / seconds),
             f"{total.share(peak):.0%}" if peak and total.bytes else "-",
         ))  # fmt: skip
-    lines = aligned(columns, body, right=set(range(2, len(columns)))) if body else ["no op ran in the block"]
+    return body
+
+
+def summary(trace) -> list[str]:
+    """What all ops together took and held, and the rates that they are held to."""
+    peaks = trace.peaks()
     count = sum(total.calls for total in trace.ledger())
     together = f" on {trace.threads} threads together" if trace.threads > 1 else ""
-    lines += [
-        "",
+    lines = [
         f"{count:,} ops, {trace.seconds * 1e3:.1f} ms in them{together}, of {trace.elapsed * 1e3:.1f} ms in the block; "
         f"{si(trace.flops)}FLOP ({_by_way(trace)})",
         f"peak activation memory {si(trace.peak_bytes)}B (results of ops and what they saved for backward)",
@@ -59,7 +73,7 @@ def totals(trace) -> Text:
     lines += [f"roofline: {peak}" for peak in peaks.values() if peak]
     if None in peaks.values():
         lines.append("no roofline for the simulated card: its times say nothing about a card")
-    return Text("\n".join(lines))
+    return lines
 
 
 def to_csv(trace, path=None):
@@ -94,22 +108,48 @@ def written(path, suffix: str, text: str):
 def html(trace) -> str:
     """What a notebook shows: the timeline, the totals, and the table folded in. No scripts, nothing is fetched."""
     rows, left_out = _selected(trace.rows, SHOWN)
-    head = "".join(f"<th>{name}</th>" for name in ("#", "", "module", "op", "in", "out", "ms", "MB", "MFLOP", "line"))
     body = []
     for k, traced in enumerate(rows):
         if left_out and k == (len(rows) + 1) // 2:
-            body.append(f'<tr><td colspan="10">… {left_out:,} more: see to_csv() …</td></tr>')
+            body.append(f'<tr><td colspan="{len(COLUMNS)}">… {left_out:,} more: see to_csv() …</td></tr>')
         title = f' title="{escaping.escape(traced.line.code)}"' if traced.line else ""
-        body.append(f"<tr{title}>" + "".join(f"<td>{escaping.escape(cell)}</td>" for cell in _cells(traced)) + "</tr>")
+        body.append(_row(_cells(traced), NUMBERS, title))
     dropped = f" (the first {len(trace.rows):,} of {len(trace.rows) + trace.dropped:,})" if trace.dropped else ""
+    numbers = set(range(2, len(LEDGER)))
+    shares = {LEDGER.index(name) for name in ("of time", "of FLOPs", "of roofline")}
+    ledger = [_row(cells, numbers, bars=shares) for cells in ledger_rows(trace)]
+    told = "".join(f'<p style="margin:2px 0">{escaping.escape(line)}</p>' for line in summary(trace))
     return (
-        f'<div class="mg-trace">{trace.svg()}'
-        '<pre style="overflow-x:auto;font-size:12px;line-height:1.35">'
-        f"{escaping.escape(str(totals(trace)))}</pre>"
-        f"<details><summary>Every op in order{dropped}</summary>"
-        '<div style="max-height:28em;overflow:auto"><table style="font-size:12px;font-variant-numeric:tabular-nums">'
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div></details></div>"
+        f'<div class="mg-trace" style="font-size:12px">{trace.svg()}{_table(LEDGER, ledger, numbers, "none")}{told}'
+        f"<details><summary>Every op in order{dropped}</summary>{_table(COLUMNS, body, NUMBERS, '28em')}"
+        "</details></div>"
     )
+
+
+def _table(columns, body, right, height) -> str:
+    """A table that scrolls inside its place; notebooks align and pad cells in ways of their own, so each says how."""
+    head = "".join(f'<th style="{_cell(k in right)};{STICKY}">{name}</th>' for k, name in enumerate(columns))
+    return (
+        f'<div style="max-height:{height};overflow:auto;margin:6px 0"><table style="font-size:12px;margin:0;'
+        f'border-collapse:collapse;font-variant-numeric:tabular-nums"><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(body)}</tbody></table></div>"
+    )
+
+
+def _cell(right: bool) -> str:
+    return f"text-align:{'right' if right else 'left'};padding:1px 7px;white-space:nowrap"
+
+
+def _row(cells, right, attributes="", bars=()) -> str:
+    """bars: columns of shares such as 25%, which are also drawn as long as they say."""
+    parts = []
+    for k, text in enumerate(cells):
+        bar = ""
+        if k in bars and text.endswith("%"):
+            share = f"{min(int(text[:-1]), 100)}%"
+            bar = f";background:linear-gradient(to right,#2b6cb055 {share},transparent {share})"
+        parts.append(f'<td style="{_cell(k in right)}{bar}">{escaping.escape(text)}</td>')
+    return f"<tr{attributes}>{''.join(parts)}</tr>"
 
 
 def si(number: float) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from .. import functional as F
 from ..errors import ArgumentError, GraphError, ShapeError
 from ..observe import parts_wanted
+from ..ops.axes import named
 from ..ops.dropout import check_probability
 from ..randomness import as_generator
 from ..tensor import Tensor
@@ -34,7 +35,8 @@ class MultiHeadAttention(Module):
         check_size("MultiHeadAttention", n_embd=n_embd, n_head=n_head)
         if n_embd % n_head:
             raise ArgumentError(
-                f"n_embd {n_embd} is not divisible by n_head {n_head}: each head gets n_embd / n_head channels"
+                f"n_embd {n_embd} is not divisible by n_head {n_head}: each head gets n_embd / n_head channels; "
+                f"n_head could be {_nearest(n_embd, n_head)}"
             )
         rng = as_generator(rng)
         self.n_embd, self.n_head, self.causal = n_embd, n_head, causal
@@ -97,10 +99,18 @@ class MultiHeadAttention(Module):
 
     def _check(self, x, name):
         if x.ndim != 3 or x.shape[-1] != self.n_embd:
-            raise ShapeError(f"attention: {name} has shape {x.shape}, needs (B, T, C) with C = n_embd = {self.n_embd}")
+            hint = f"; one sequence: {name}[None]" if x.shape[1:] == (self.n_embd,) else ""
+            raise ShapeError(
+                f"attention: {name} has shape {named(x.shape)}, needs (B, T, C) with C = n_embd = {self.n_embd}{hint}"
+            )
 
     def extra_repr(self):
         return f"{self.n_head} heads of {self.n_embd // self.n_head}{', causal' if self.causal else ''}"
+
+
+def _nearest(n_embd, n_head) -> int:
+    """The divisor of n_embd that is nearest to n_head."""
+    return min((n for n in range(1, n_embd + 1) if n_embd % n == 0), key=lambda n: abs(n - n_head))
 
 
 def _check_no_gradient(x):

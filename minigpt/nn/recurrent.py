@@ -23,6 +23,7 @@ import numpy as np
 from .. import functional as F
 from ..backend import current_row, row_of
 from ..errors import ArgumentError, ShapeError
+from ..ops.axes import named
 from ..ops.dropout import check_probability
 from ..randomness import as_generator
 from ..tensor import Tensor
@@ -81,7 +82,7 @@ class Recurrent(Module):
         if x.ndim != 3 or x.shape[-1] != self.input_size:
             hint = "; one text alone: x[None]" if x.ndim == 2 else ""
             raise ShapeError(
-                f"{type(self).__name__}: x has shape {x.shape}, needs (B, T, C) with C = input_size = "
+                f"{type(self).__name__}: x has shape {named(x.shape)}, needs (B, T, C) with C = input_size = "
                 f"{self.input_size}{hint}"
             )
         if 0 in x.shape[:2]:

@@ -13,6 +13,7 @@ from __future__ import annotations
 from .. import functional as F
 from ..errors import ArgumentError, ShapeError
 from ..ops.attention import check_mask
+from ..ops.axes import named
 from ..randomness import as_generator
 from ..tensor import Tensor
 from .linear import Linear, check_size
@@ -43,8 +44,8 @@ class RecurrentAttention(Module):
     def forward(self, x, context, mask=None, return_weights=False):
         if x.ndim != 3 or context.ndim != 3 or not x.shape[2] == context.shape[2] == self.n_embd:
             raise ShapeError(
-                f"RecurrentAttention: x has shape {x.shape} and context {context.shape}; both must be (B, T, C) with "
-                f"C = n_embd = {self.n_embd}: encoder and decoder need one width"
+                f"RecurrentAttention: x has shape {named(x.shape)} and context {named(context.shape)}; both must "
+                f"be (B, T, C) with C = n_embd = {self.n_embd}: encoder and decoder need one width"
             )
         if x.shape[0] != context.shape[0]:
             raise ShapeError(f"RecurrentAttention: x has batch B = {x.shape[0]}, context {context.shape[0]}")

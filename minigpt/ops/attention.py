@@ -6,8 +6,10 @@ for; tests hold the two equal.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from ..errors import ArgumentError, ShapeError
-from .broadcast import broadcast_shape
+from .axes import broadcast_or_none, named, refuse_broadcast
 from .op import Op
 
 
@@ -52,9 +54,8 @@ class AttentionQKV(Op):
     @staticmethod
     def forward(ctx, qkv, n_head, mask=None, causal=False, scale=None, dropout=(0.0, 0, 0)):
         if n_head < 1 or qkv.ndim != 3 or qkv.shape[-1] % (3 * n_head):
-            raise ShapeError(
-                f"attention: qkv has shape {qkv.shape}, needs (B, T, 3C) with C divisible by {n_head} heads"
-            )
+            have = named(qkv.shape, "B T 3C") if qkv.ndim == 3 else str(qkv.shape)
+            raise ShapeError(f"attention: qkv is {have}, needs (B, T, 3C) with C divisible by {n_head} heads")
         B, T, C3 = qkv.shape
         mask = on_row(ctx.row, check_mask(mask, (B, n_head, T, T)))
         ctx.settings = (n_head, mask, causal, _scale(scale, C3 // (3 * n_head)), dropout)
@@ -104,22 +105,21 @@ def check_qkv(q, k, v):
     """q (B, H, Tq, D), k and v (B, H, Tk, D), or a ShapeError that says which axis differs."""
     for name, x in (("q", q), ("k", k), ("v", v)):
         if x.ndim != 4:
-            raise ShapeError(
-                f"attention: {name} has shape {x.shape}, needs four axes (B, H, T, D); "
-                "one head: x[:, None], one sequence: x[None]"
-            )
+            hint = f"; one head: {name}[:, None], one sequence: {name}[None]" if x.ndim == 3 else ""
+            raise ShapeError(f"attention: {name} has shape {x.shape}, needs four axes (B, H, T, D){hint}")
     if q.shape[-1] == 0:
         raise ShapeError(f"attention: q has shape {q.shape}, the head width D must be at least 1")
     for axis, axis_name in ((0, "B"), (1, "H"), (3, "D")):
         lengths = (q.shape[axis], k.shape[axis], v.shape[axis])
         if len(set(lengths)) > 1:
             raise ShapeError(
-                f"attention: q {q.shape}, k {k.shape}, v {v.shape} must agree on axis {axis_name}, which is "
-                f"{lengths[0]}, {lengths[1]}, {lengths[2]}"
+                f"attention: q {named(q.shape)}, k {named(k.shape)}, v {named(v.shape)} must agree on axis "
+                f"{axis_name}, which is {lengths[0]}, {lengths[1]}, {lengths[2]}"
             )
     if k.shape[2] != v.shape[2]:
         raise ShapeError(
-            f"attention: there must be a value for each key, got T = {k.shape[2]} keys, {v.shape[2]} values"
+            f"attention: there must be a value for each key, got k {named(k.shape)} and v {named(v.shape)}: "
+            f"{k.shape[2]} keys, {v.shape[2]} values"
         )
 
 
@@ -132,6 +132,19 @@ def check_mask(mask, scores_shape):
             f"attention: mask must be a boolean array (True = may attend), got {getattr(mask, 'dtype', type(mask))}; "
             "from numbers: mask != 0, from additive masks: mask > -1"
         )
-    if broadcast_shape("attention mask (B, H, Tq, Tk)", mask.shape, scores_shape) != scores_shape:
-        raise ShapeError(f"attention: mask {mask.shape} must broadcast to (B, H, Tq, Tk) {scores_shape}")
+    if broadcast_or_none(mask.shape, scores_shape) != scores_shape:
+        _refuse_mask(mask.shape, scores_shape)
     return mask
+
+
+def _refuse_mask(shape, scores) -> NoReturn:
+    """The ShapeError for a mask, with the fix where it is one of (B, Tk) or (B, Tq, Tk) without the axis of heads."""
+    B, _, Tq, Tk = scores
+    names = "B H Tq Tk"
+    hint = {
+        (B, Tk): "; for each row of the batch: mask[:, None, None, :]",
+        (B, Tq, Tk): "; for all heads: mask[:, None]",
+    }
+    if broadcast_or_none(shape, scores) is None:
+        refuse_broadcast("attention", (shape, scores), ("mask", "scores"), names, hint.get(shape, ""))
+    raise ShapeError(f"attention: mask {shape} must broadcast to {named(scores, names)}, and is larger")

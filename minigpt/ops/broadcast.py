@@ -7,27 +7,20 @@ import operator
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
+from .axes import refuse_broadcast
 
 
-def broadcast_shape(name: str, *shapes: tuple[int, ...]) -> tuple[int, ...]:
-    """The shape that NumPy's rule gives, or a ShapeError that names the axis.
+def broadcast_shape(name: str, *shapes: tuple[int, ...], labels=None, axes: str | None = None) -> tuple[int, ...]:
+    """The shape that NumPy's rule gives, or a ShapeError that shows which axes clash.
 
-    Shapes are laid right-aligned over each other; on each axis the lengths must be equal, or 1.
+    Shapes are laid right-aligned over each other; on each axis the lengths must be equal, or 1. labels and axes are
+    for the error: what the arrays and their axes are called.
     """
     try:
         return np.broadcast_shapes(*shapes)
     except ValueError:
         pass
-    rank = max(len(shape) for shape in shapes)
-    for axis in range(1, rank + 1):
-        lengths = [shape[-axis] for shape in shapes if len(shape) >= axis]
-        if len({n for n in lengths if n != 1}) > 1:
-            break
-    raise ShapeError(
-        f"{name}: shapes {' and '.join(str(s) for s in shapes)} do not broadcast: counted from the right, axis {-axis} "
-        f"has lengths {' and '.join(str(n) for n in lengths)}, which must be equal or 1. "
-        "A new axis of length 1 is made with x[:, None]."
-    )
+    return refuse_broadcast(name, shapes, labels, axes)
 
 
 def unbroadcast(row, dy, shape: tuple[int, ...]):

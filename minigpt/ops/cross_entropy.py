@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from math import prod
+from typing import NoReturn
 
 from ..errors import ArgumentError, ShapeError
+from .axes import named
 from .embedding import check_ids
 from .op import Op
 
@@ -30,12 +32,9 @@ class CrossEntropy(Op):
         if not 0.0 <= label_smoothing <= 1.0:
             raise ArgumentError(f"cross_entropy: label_smoothing lies in 0 … 1, got {label_smoothing}")
         if logits.ndim == 0 or logits.shape[:-1] != targets.shape or logits.shape[-1] == 0:
-            raise ShapeError(
-                f"cross_entropy: logits {logits.shape} must be (..., V) and targets {targets.shape} the same without "
-                "the last axis"
-            )
+            _refuse(logits.shape, targets.shape)
         V = logits.shape[-1]
-        check_ids("cross_entropy targets", targets, V, ignore=ignore_index)
+        check_ids("cross_entropy", targets, V, ignore_index, "target", "V = {} classes")
         row = ctx.row
         flat = row.reshape(logits, (prod(targets.shape), V))  # (N, V)
         targets = row.reshape(targets, (prod(targets.shape),))  # (N,)
@@ -67,3 +66,26 @@ class CrossEntropy(Op):
         dloss = row.astype(dloss, logits.dtype)
         dlogits = row.cross_entropy_backward(dloss, logits, targets, m, log_sum, *ctx.settings)
         return row.reshape(dlogits, ctx.shape), None
+
+
+NAMES = {2: "N V", 3: "B T V"}
+
+
+def _refuse(logits, targets) -> NoReturn:
+    """The ShapeError for logits and targets that do not fit, with the fix where a common mistake explains it."""
+    if not logits or logits[-1] == 0:
+        raise ShapeError(f"cross_entropy: logits {logits} must be (..., V), scores of at least one class")
+    names = NAMES.get(len(logits), "V")
+    wanted = named(logits[:-1], " ".join(names.split()[:-1]))
+    if targets == logits:
+        hint = "; targets are class numbers, of one-hot rows: targets.argmax(axis=-1)"
+    elif prod(targets) == prod(logits[:-1]):
+        hint = f"; did you mean targets.reshape({'-1' if len(logits) == 2 else ', '.join(map(str, logits[:-1]))})?"
+    elif len(logits) == 3 and (logits[0], logits[2]) == targets:
+        hint = "; the classes come last here: did you mean logits.swapaxes(1, 2)?"
+    else:
+        hint = ""
+    raise ShapeError(
+        f"cross_entropy: logits {named(logits, names)} need targets {wanted}, the same shape without the last axis; "
+        f"got {targets}{hint}"
+    )

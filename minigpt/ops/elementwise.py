@@ -215,7 +215,7 @@ class Where(Op):
 
     @staticmethod
     def forward(ctx, condition, a, b):
-        broadcast_shape("where", condition.shape, a.shape, b.shape)
+        broadcast_shape("where", condition.shape, a.shape, b.shape, labels=("condition", "a", "b"))
         ctx.shapes = (a.shape, b.shape)
         ctx.save(condition)
         return ctx.row.where(condition, a, b)

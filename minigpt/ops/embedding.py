@@ -21,7 +21,7 @@ class Embedding(Op):
     def forward(ctx, ids, weight):
         if weight.ndim != 2:
             raise ShapeError(f"embedding: weight has shape {weight.shape}, needs two axes (V, C)")
-        check_ids("embedding", ids, weight.shape[0])
+        check_ids("embedding", ids, weight.shape[0], of="V = {} rows")
         ctx.n = weight.shape[0]
         ctx.save(ids)
         return ctx.row.embedding_forward(ids, weight)  # (..., C)
@@ -52,11 +52,15 @@ class RowGradient:
         self.row.embedding_add_into(grad, self.dy, self.ids)
 
 
-def check_ids(name: str, ids, n: int, ignore: int | None = None):
-    """Refuse ids that are not integers in 0 … n - 1 (or `ignore`), naming the first wrong one and its place."""
+def check_ids(name: str, ids, n: int, ignore: int | None = None, what: str = "id", of: str = "{} of them"):
+    """Refuse ids that are not integers in 0 … n - 1 (or `ignore`), naming the first wrong one and its place.
+
+    what, of: for the error, what one of them is, and what there are n of
+    """
     if ids.dtype.kind not in "iu":
-        hint = "; ids come from a tokenizer, which gives integers" if ids.dtype.kind == "f" else ""
-        raise ArgumentError(f"{name}: ids must be integers, got dtype {ids.dtype}{hint}")
+        hint = "ids come from a tokenizer, which gives integers" if what == "id" else "they are numbers of classes"
+        hint = f"; {hint}; whole numbers are cast with x.astype(int)" if ids.dtype.kind == "f" else ""
+        raise ArgumentError(f"{name}: {what}s must be integers, got dtype {ids.dtype}{hint}")
     if not isinstance(ids, np.ndarray):
         return  # on a device the kernel guards its own reads; looking here would stall it
     if ignore is None and (ids.size == 0 or (ids.min() >= 0 and ids.max() < n)):
@@ -68,7 +72,7 @@ def check_ids(name: str, ids, n: int, ignore: int | None = None):
         return
     place = tuple(int(i) for i in np.argwhere(wrong)[0])
     raise ArgumentError(
-        f"{name}: id {int(ids[place])} at index {place} is outside 0 … {n - 1}"
-        + (f" (and is not ignore_index {ignore})" if ignore is not None else "")
+        f"{name}: {what} {int(ids[place])} at index {place} is outside 0 … {n - 1} ({of.format(n)}"
+        + (f", and it is not ignore_index {ignore})" if ignore is not None else ")")
         + "; was the text encoded with another tokenizer than the model's?"
     )

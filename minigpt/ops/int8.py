@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from ..errors import GraphError, ShapeError
+from .axes import rows as rows_named
 from .embedding import check_ids
 from .op import Op
 
@@ -31,7 +32,7 @@ class Int8Linear(_ReadOnly):
     @staticmethod
     def forward(ctx, x, q, scale, bias=None, residual=None):
         if x.ndim == 0 or x.shape[-1] != q.shape[1]:
-            raise ShapeError(f"int8 linear: x has shape {x.shape}, its last axis must have length {q.shape[1]}")
+            raise ShapeError(f"int8 linear: x {rows_named(x.shape)}: its last axis must have length {q.shape[1]}")
         shape = (*x.shape[:-1], q.shape[0])
         rows = prod(x.shape[:-1])
         if residual is not None:
@@ -51,5 +52,5 @@ class Int8Embedding(_ReadOnly):
 
     @staticmethod
     def forward(ctx, ids, q, scale):
-        check_ids("embedding", ids, q.shape[0])
+        check_ids("embedding", ids, q.shape[0], of="V = {} rows")
         return ctx.row.int8_embedding_forward(ids, q, scale)  # (..., C)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import prod
 
 from ..errors import ShapeError
+from .axes import rows
 from .op import Op
 
 
@@ -28,7 +29,7 @@ class LayerNorm(Op):
             raise ShapeError(f"layer_norm needs a last axis with at least one element, got shape {x.shape}")
         for name, p in (("weight", weight), ("bias", bias)):
             if p is not None and p.shape != (C,):
-                raise ShapeError(f"layer_norm: {name} has shape {p.shape}, x {x.shape} needs ({C},)")
+                raise ShapeError(f"layer_norm: {name} has shape {p.shape}, x {rows(x.shape)} needs (C,) = ({C},)")
         flat = ctx.row.reshape(x, (prod(x.shape[:-1]), C))  # (N, C)
         y, mean, rstd = ctx.row.layernorm_forward(flat, weight, bias, eps)
         ctx.save(flat, weight, mean, rstd)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from math import prod
 
 from ..errors import ShapeError
-from .broadcast import broadcast_shape, unbroadcast
+from .axes import broadcast_or_none, named, refuse_matmul, rows
+from .broadcast import unbroadcast
 from .op import Op
 
 
@@ -32,8 +33,9 @@ class MatMul(Op):
             a = row.reshape(a, (1, a.shape[0]))  # (1, k)
         if b.ndim == 1:
             b = row.reshape(b, (b.shape[0], 1))  # (k, 1)
-        _check_inner(ctx.shapes, a, b)
-        stack = broadcast_shape("matmul (leading axes)", a.shape[:-2], b.shape[:-2])
+        stack = broadcast_or_none(a.shape[:-2], b.shape[:-2])
+        if stack is None or a.shape[-1] != b.shape[-2]:
+            refuse_matmul(*ctx.shapes)
         if b.ndim == 2:  # one matrix for the whole stack: no need to repeat it
             a = row.reshape(a, (prod(a.shape[:-1]), a.shape[-1]))  # (rows, k)
         ctx.save(a, b)
@@ -64,37 +66,34 @@ def _transposed(row, x):  # (..., n, m) -> (..., m, n)
     return row.permute(x, tuple(axes))
 
 
-def _check_inner(shapes, a, b):
-    if a.shape[-1] == b.shape[-2]:
-        return
-    a_shape, b_shape = shapes
-    hint = ""
-    if len(b_shape) > 1 and a.shape[-1] == b.shape[-1]:
-        hint = "; did you mean a @ b.swapaxes(-1, -2)?"
-    elif len(a_shape) > 1 and a.shape[-2] == b.shape[-2]:
-        hint = "; did you mean a.swapaxes(-1, -2) @ b?"
-    raise ShapeError(
-        f"matmul: {a_shape} @ {b_shape}: the last axis on the left has length {a.shape[-1]}, the "
-        f"{'second to last' if len(b_shape) > 1 else 'only'} axis on the right {b.shape[-2]}; they must be equal{hint}"
-    )
-
-
-def _flatten_rows(ctx, name, x, weight, bias):
-    """x (..., in) -> (N, in), with shapes checked; notes the leading shape on ctx."""
+def _flatten_rows(ctx, name, x, weight, bias, order="in out"):
+    """x (..., in) -> (N, in), with shapes checked; notes the leading shape on ctx. order: of the weight as given."""
     if weight.ndim != 2:
-        raise ShapeError(f"{name}: weight has shape {weight.shape}, needs two axes (in, out)")
-    if x.ndim == 0 or x.shape[-1] != weight.shape[0]:
-        hint = "; weight is (in, out), was it given transposed?" if x.ndim and x.shape[-1] == weight.shape[1] else ""
+        raise ShapeError(f"{name}: weight has shape {weight.shape}, needs two axes ({', '.join(order.split())})")
+    n_in, n_out = weight.shape
+    if x.ndim == 0 or x.shape[-1] != n_in:
+        given = weight.shape if order == "in out" else weight.shape[::-1]
         raise ShapeError(
-            f"{name}: x has shape {x.shape} and weight (in={weight.shape[0]}, out={weight.shape[1]}): "
-            f"the last axis of x must have length {weight.shape[0]}{hint}"
+            f"{name}: x {rows(x.shape)} and weight {named(given, order)}: the last axis of x must have length "
+            f"in = {n_in}, "
+            + (f"C is {x.shape[-1]}" if x.ndim else "a single number has no axis")
+            + _hint(x.shape, weight.shape, order)
         )
-    if bias is not None and bias.shape != (weight.shape[1],):
+    if bias is not None and bias.shape != (n_out,):
         raise ShapeError(
-            f"{name}: bias has shape {bias.shape}, weight (in, out) {weight.shape} needs ({weight.shape[1]},)"
+            f"{name}: bias has shape {bias.shape}, weight (in={n_in}, out={n_out}) needs (out,) = ({n_out},)"
         )
     ctx.x_shape = x.shape
     return ctx.row.reshape(x, (prod(x.shape[:-1]), x.shape[-1]))  # (N, in)
+
+
+def _hint(x, weight, order) -> str:
+    """What would fit, if turning one of them round does."""
+    if x and x[-1] == weight[1]:
+        return f"; weight is ({', '.join(order.split())}), was it given transposed? weight.T fits"
+    if len(x) > 1 and x[-2] == weight[0]:
+        return "; did you mean x.swapaxes(-1, -2)?"
+    return ""
 
 
 def _needs(ctx, bias):
@@ -115,13 +114,16 @@ class Linear(Op):
     @staticmethod
     def forward(ctx, x, weight, bias, residual=None, transposed=False):
         w = _transposed(ctx.row, weight) if transposed and weight.ndim == 2 else weight  # (in, out)
-        flat = _flatten_rows(ctx, "linear", x, w, bias)  # (N, in)
+        order = "out in" if transposed else "in out"
+        flat = _flatten_rows(ctx, "linear", x, w, bias, order)  # (N, in)
         ctx.wanted, ctx.transposed = _needs(ctx, bias), transposed
         ctx.save(flat, w)
         shape = (*x.shape[:-1], w.shape[1])
         if residual is not None:
             if residual.shape != shape:
-                raise ShapeError(f"linear: residual has shape {residual.shape}, x @ weight {shape}; they must be equal")
+                raise ShapeError(
+                    f"linear: residual is {rows(residual.shape)}, x @ weight {rows(shape)}; they must be equal"
+                )
             residual = ctx.row.reshape(residual, (flat.shape[0], w.shape[1]))  # (N, out)
         ctx.residual = residual is not None
         y = ctx.row.linear_forward(flat, w, bias, residual)  # (N, out)
@@ -180,15 +182,15 @@ class BiasResidual(Op):
     def forward(ctx, x, bias, residual):
         if x.ndim == 0 or x.shape != residual.shape or bias.shape != x.shape[-1:]:
             raise ShapeError(
-                f"bias_residual: x {x.shape} and residual {residual.shape} must have one shape (..., C) and bias "
-                f"{bias.shape} must be (C,)"
+                f"bias_residual: x {rows(x.shape)} and residual {rows(residual.shape)} must have one shape (..., C) "
+                f"and bias {bias.shape} must be (C,)"
             )
-        rows = (prod(x.shape[:-1]), x.shape[-1])
-        flat = [ctx.row.reshape(part, rows) for part in (x, residual)]  # (N, C) each
+        flat_shape = (prod(x.shape[:-1]), x.shape[-1])
+        flat = [ctx.row.reshape(part, flat_shape) for part in (x, residual)]  # (N, C) each
         return ctx.row.reshape(ctx.row.bias_residual_forward(flat[0], bias, flat[1]), x.shape)
 
     @staticmethod
     def backward(ctx, dy):
-        rows = (prod(dy.shape[:-1]), dy.shape[-1])
-        dbias = ctx.row.bias_residual_backward(ctx.row.reshape(dy, rows)) if ctx.needs[1] else None  # (C,)
+        flat_shape = (prod(dy.shape[:-1]), dy.shape[-1])
+        dbias = ctx.row.bias_residual_backward(ctx.row.reshape(dy, flat_shape)) if ctx.needs[1] else None  # (C,)
         return dy, dbias, dy

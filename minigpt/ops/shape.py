@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from math import prod
+from typing import NoReturn
 
 import numpy as np
 
 from ..errors import ArgumentError, ShapeError
+from .axes import BY_RANK, named
 from .broadcast import broadcast_shape, normalize_axis, unbroadcast
 from .op import Op
 
@@ -27,14 +29,24 @@ class Reshape(Op):
             fits = fits and prod(x.shape) == known
         if not fits:
             raise ShapeError(
-                f"reshape: {prod(x.shape)} elements of shape {x.shape} do not fit into shape {shape}"
+                f"reshape: {prod(x.shape)} elements of shape {named(x.shape)} do not fit into shape {shape}"
                 + (f", which holds {known}" if -1 not in shape else "; one axis may be -1, the others must divide")
+                + _one_axis(prod(x.shape), shape)
             )
         return ctx.row.reshape(x, shape)
 
     @staticmethod
     def backward(ctx, dy):
         return ctx.row.reshape(dy, ctx.shape)
+
+
+def _one_axis(size, shape) -> str:
+    """Which axis must have another length, if exactly one can be blamed."""
+    if min(shape, default=0) < 1:
+        return ""
+    others = [prod(shape) // n for n in shape]
+    fits = [k for k, rest in enumerate(others) if size and size % rest == 0]
+    return f"; axis {fits[0]} would have to be {size // others[fits[0]]}" if len(fits) == 1 else ""
 
 
 class Transpose(Op):
@@ -119,10 +131,7 @@ class Concatenate(Op):
                 n for j, n in enumerate(first) if j != ctx.axis
             ]
             if len(a.shape) != len(first) or others_differ:
-                raise ShapeError(
-                    f"concatenate along axis {ctx.axis}: array 0 has shape {first}, array {i} has {a.shape}; "
-                    "all other axes must agree"
-                )
+                _refuse_concatenate(first, a.shape, i, ctx.axis)
         ctx.lengths = [a.shape[ctx.axis] for a in arrays]
         return ctx.row.concatenate(arrays, ctx.axis)
 
@@ -136,11 +145,35 @@ class Concatenate(Op):
         return tuple(pieces)
 
 
+def _refuse_concatenate(first, other, i, axis) -> NoReturn:
+    """The ShapeError for arrays that cannot be joined, with the axis along which they could, if there is one."""
+    names = BY_RANK.get(len(first), "").split() or [f"axis {k}" for k in range(len(first))]
+    differ = [k for k, (n, m) in enumerate(zip(first, other, strict=False)) if n != m]
+    told = f"they have {len(first)} and {len(other)} axes" if len(first) != len(other) else ", ".join(
+        f"{names[k]} is {first[k]} and {other[k]}" for k in differ if k != axis
+    )  # fmt: skip
+    hint = f"; along axis {differ[0]} they fit" if len(first) == len(other) and len(differ) == 1 else ""
+    raise ShapeError(
+        f"concatenate along axis {axis}: array 0 has shape {named(first)}, array {i} has {named(other)}: {told}; all "
+        f"axes but axis {axis} must agree{hint}"
+    )
+
+
 def _indexed(function, x, key):
     try:
         return function(x, key)
     except IndexError as error:
-        raise ShapeError(f"index {key} does not fit an array of shape {x.shape}: {error}") from None
+        raise ShapeError(f"index [{_shown(key)}] does not fit an array of shape {named(x.shape)}: {error}") from None
+
+
+def _shown(key) -> str:
+    """An index as one writes it: (slice(None), 9) -> ":, 9"; arrays by their shape."""
+    if isinstance(key, tuple):
+        return ", ".join(map(_shown, key))
+    if isinstance(key, slice):
+        ends = [*(("" if end is None else str(end)) for end in (key.start, key.stop))]
+        return ":".join(ends if key.step is None else [*ends, str(key.step)])
+    return f"{key.dtype} {key.shape}" if hasattr(key, "shape") and key.shape else "..." if key is ... else str(key)
 
 
 def is_advanced(key) -> bool:

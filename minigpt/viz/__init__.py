@@ -13,6 +13,7 @@ _HOME = {
     "AblationEffect": "ablation",
     "AttentionGrid": "attention",
     "AttentionRollout": "rollout",
+    "BackwardSteps": "backward",
     "Comparison": "comparison",
     "ComputationGraph": "graph",
     "CrossAttention": "attention",
@@ -36,10 +37,10 @@ _HOME = {
 }
 
 __all__ = [
-    "AblationEffect", "AttentionGrid", "AttentionRollout", "Comparison", "ComputationGraph", "CrossAttention",
-    "EmbeddingPCA", "HeadScores", "HeadTraining", "HeadView", "KernelThreads", "LayerHistograms", "LayerStatistics",
-    "LogitLens", "LossCurve", "LossMask", "PatchingGrid", "PositionCosine", "ReliabilityDiagram", "SamplingSteps",
-    "TokenScores", "View", "visible",
+    "AblationEffect", "AttentionGrid", "AttentionRollout", "BackwardSteps", "Comparison", "ComputationGraph",
+    "CrossAttention", "EmbeddingPCA", "HeadScores", "HeadTraining", "HeadView", "KernelThreads", "LayerHistograms",
+    "LayerStatistics", "LogitLens", "LossCurve", "LossMask", "PatchingGrid", "PositionCosine", "ReliabilityDiagram",
+    "SamplingSteps", "TokenScores", "View", "visible",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__, globals(), _HOME)

@@ -28,7 +28,7 @@ class ComputationGraph(View):
     Raises ArgumentError for unknown or repeated ids, a cycle, or more than MOST_NODES boxes.
     """
 
-    script = "graph.js"
+    script = ("boxes.js", "graph.js")
 
     def __init__(self, nodes, edges, title=None, note=None):
         self.nodes = [_checked_node(node) for node in nodes]

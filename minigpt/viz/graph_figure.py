@@ -29,19 +29,28 @@ def draw(view):
         ax = fig.add_axes((0, 0, 1, 1), label="graph")
         ax.set_axis_off()
         ax.set(xlim=(-MARGIN, width * PIXELS / shrink - MARGIN), ylim=(view.layout.height + MARGIN, -TOP))
-        for route in view.layout.routes.values():
-            ax.add_patch(PathPatch(_curve(route), facecolor="none", edgecolor="#8b8b98", linewidth=0.9 * shrink))
-            (x, y), size = route[-1], 3.5
-            head = Path([(x, y), (x - size, y - 2 * size), (x + size, y - 2 * size), (x, y)])
-            ax.add_patch(PathPatch(head, facecolor="#8b8b98", edgecolor="none"))
-        for node in view.nodes:
-            _draw_box(ax, node, view.layout.boxes[node["id"]], points)
+        draw_graph(ax, view, points, shrink)
         heat_figure.words(fig, view.title, view.note)
     return fig
 
 
-def _draw_box(ax, node, middle, points):
-    (x, y), (width, height) = middle, box_size(node)
+def draw_graph(ax, graph, points, shrink=1.0, nodes=None):
+    """Boxes and arrows on axes measured in pixels, y downwards.
+
+    points   size of letters
+    nodes    the graph's nodes with other lines, no longer than their own; None: as they are
+    """
+    for route in graph.layout.routes.values():
+        ax.add_patch(PathPatch(_curve(route), facecolor="none", edgecolor="#8b8b98", linewidth=0.9 * shrink))
+        (x, y), size = route[-1], 3.5
+        head = Path([(x, y), (x - size, y - 2 * size), (x + size, y - 2 * size), (x, y)])
+        ax.add_patch(PathPatch(head, facecolor="#8b8b98", edgecolor="none"))
+    for own, node in zip(graph.nodes, nodes or graph.nodes, strict=True):
+        _draw_box(ax, node, graph.layout.boxes[node["id"]], box_size(own), points)
+
+
+def _draw_box(ax, node, middle, size, points):
+    (x, y), (width, height) = middle, size
     fill, border = COLOURS[node["kind"]]
     corner = (x - width / 2, y - height / 2)
     box = FancyBboxPatch(

@@ -144,20 +144,26 @@ def test_raw_writes_are_caught_by_checksum():
 def test_two_backwards_without_zero_grad_are_warned_of():
     layer = nn.Linear(2, 1, rng=0)
 
-    def twice():
-        for _ in range(2):
+    def times(n):
+        for _ in range(n):
             layer(np.ones((1, 2), np.float32)).sum().backward()
 
     with (
         pytest.warns(UserWarning, match=r"earlier backward\(\) had left in weight, bias: call zero_grad"),
         mg.debug.anomaly(),
     ):
-        twice()
+        times(2)
+    layer.zero_grad()
+    with (
+        pytest.warns(UserWarning, match=r"backward\(\) added, 3 times, to gradients that an earlier"),
+        mg.debug.anomaly(),
+    ):
+        times(4)
     layer.zero_grad()
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with mg.debug.anomaly(accumulating=True):
-            twice()
+            times(2)
         layer.zero_grad()
         with mg.debug.anomaly():  # one pass that uses the layer twice is no second pass
             x = np.ones((1, 2), np.float32)

@@ -17,7 +17,7 @@ from minigpt import nn
 from minigpt.data import TokenData
 from minigpt.debug import roofline
 from minigpt.debug.trace_svg import boxes as boxes_of
-from minigpt.debug.trace_text import si
+from minigpt.debug.trace_text import ledger_rows, si
 from minigpt.debug.traced_op import TracedOp
 from minigpt.debug.tracing import LIMIT
 from minigpt.models import GPT, GPTConfig, RecurrentConfig, RecurrentLM
@@ -344,6 +344,22 @@ def test_the_notebook_view_escapes_and_runs_no_script():
     assert "<script" not in page
     assert "&lt;script&gt;" in page
     assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_the_notebook_shows_the_ledger_with_its_share_of_the_roofline():
+    model = GPT(CONFIG, seed=0)
+    with mg.trace() as t:
+        model(IDS, IDS)[1].backward()
+    ledger, every = ElementTree.fromstring(t._repr_html_()).iter("table")
+    head, *body = [["".join(cell.itertext()) for cell in row] for row in ledger.iter("tr")]
+    assert head[-1] == "of roofline"
+    assert body == [list(row) for row in ledger_rows(t)]
+    styles = [[cell.get("style") for cell in row] for row in ledger.iter("tr")][1]
+    share = body[0][4]
+    assert f"transparent {share}" in styles[4]  # the bar is as long as the number says
+    assert [("right" in style) for style in styles] == [False, False] + [True] * 9
+    assert len(list(every.iter("tr"))) == 1 + len(t.rows)
+    assert f"peak activation memory {si(t.peak_bytes)}B" in t._repr_html_()
 
 
 def test_numbers_with_prefixes():

@@ -226,7 +226,7 @@ def test_wrong_targets():
     with pytest.raises(mg.ShapeError, match="without the last axis"):
         GPT(CONFIG)(ids, targets[:, :-1])
     targets[1, 2] = V
-    with pytest.raises(mg.ArgumentError, match=r"targets: id 11 at index \(1, 2\)"):
+    with pytest.raises(mg.ArgumentError, match=r"target 11 at index \(1, 2\)"):
         GPT(CONFIG)(ids, targets)
 
 

@@ -186,11 +186,11 @@ def test_settings_that_do_not_fit():
     ("kwargs", "error", "message"),
     [
         ({"x": np.zeros((T, C))}, mg.ShapeError, r"x has shape \(5, 8\), needs \(B, T, C\) with C = n_embd = 8"),
-        ({"x": np.zeros((B, T, C + 1))}, mg.ShapeError, r"x has shape \(2, 5, 9\)"),
-        ({"context": np.zeros((B, T, 3))}, mg.ShapeError, r"context has shape \(2, 5, 3\)"),
+        ({"x": np.zeros((B, T, C + 1))}, mg.ShapeError, r"x has shape \(B=2, T=5, C=9\)"),
+        ({"context": np.zeros((B, T, 3))}, mg.ShapeError, r"context has shape \(B=2, T=5, C=3\)"),
         ({"context": np.zeros((3, T, C))}, mg.ShapeError, "x has batch B = 2, context 3"),
         ({"mask": np.zeros((T, T))}, mg.ArgumentError, "must be a boolean array"),
-        ({"mask": np.ones((T, T + 1), bool)}, mg.ShapeError, "attention mask"),
+        ({"mask": np.ones((T, T + 1), bool)}, mg.ShapeError, "Tk is 6"),
         ({"mask": np.ones((2, B, H, T, T), bool)}, mg.ShapeError, "must broadcast to"),
     ],
 )

@@ -30,14 +30,16 @@ def test_broadcast_shape_is_numpys(shapes):
     try:
         expected = np.broadcast_shapes(*shapes)
     except ValueError:
-        with pytest.raises(mg.ShapeError, match="do not broadcast: counted from the right, axis -"):
+        with pytest.raises(mg.ShapeError, match=r"do not broadcast: (axis -|[BTC] is)"):
             broadcast_shape("test", *shapes)
     else:
         assert broadcast_shape("test", *shapes) == expected
 
 
-def test_the_first_wrong_axis_from_the_right_is_named():
-    with pytest.raises(mg.ShapeError, match=r"add: .*axis -2 has lengths 2 and 4"):
+def test_every_wrong_axis_is_named():
+    with pytest.raises(
+        mg.ShapeError, match=r"add: .*: B is 5 \(left\) and 6 \(right\); T is 2 \(left\) and 4 \(right\)\."
+    ):
         broadcast_shape("add", (5, 2, 3), (6, 4, 1))
 
 

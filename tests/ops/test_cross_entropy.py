@@ -110,10 +110,10 @@ LOGITS = np.zeros((2, 3))
 @pytest.mark.parametrize(
     ("call", "error", "message"),
     [
-        (lambda: F.cross_entropy(LOGITS, [0, 3]), mg.ArgumentError, r"id 3 at index \(1,\) is outside 0 … 2 \(and"),
-        (lambda: F.cross_entropy(LOGITS, [-1, 0]), mg.ArgumentError, "id -1 at index"),
+        (lambda: F.cross_entropy(LOGITS, [0, 3]), mg.ArgumentError, r"target 3 at index \(1,\) is outside 0 … 2 \(V"),
+        (lambda: F.cross_entropy(LOGITS, [-1, 0]), mg.ArgumentError, "target -1 at index"),
         (lambda: F.cross_entropy(LOGITS, [0.0, 1.0]), mg.ArgumentError, "must be integers"),
-        (lambda: F.cross_entropy(LOGITS, [0]), mg.ShapeError, r"logits \(2, 3\) must be .* and targets \(1,\)"),
+        (lambda: F.cross_entropy(LOGITS, [0]), mg.ShapeError, r"logits \(N=2, V=3\) need targets \(N=2,\).*got \(1,\)"),
         (lambda: F.cross_entropy(np.zeros((2, 0)), [0, 0]), mg.ShapeError, "must be"),
         (lambda: F.cross_entropy(np.float64(1), 0), mg.ShapeError, "must be"),
         (lambda: F.cross_entropy(LOGITS, [0, 1], reduction="avg"), mg.ArgumentError, "'sum' or 'none', got 'avg'"),

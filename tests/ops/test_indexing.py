@@ -100,7 +100,7 @@ def test_iteration_gives_rows_and_carries_gradients():
 @pytest.mark.parametrize(
     ("key", "error", "message"),
     [
-        (3, mg.ShapeError, r"index 3 does not fit an array of shape \(3, 2\)"),
+        (3, mg.ShapeError, r"index \[3\] does not fit an array of shape \(3, 2\)"),
         ((0, 0, 0), mg.ShapeError, "does not fit"),
         ((..., ...), mg.ShapeError, "does not fit"),
         (np.array([0, 3]), mg.ShapeError, "does not fit"),

@@ -32,7 +32,7 @@ def test_any_leading_axes(row, rng):
 
 def test_what_does_not_fit_is_refused(rng):
     q, scale = weights(rng)
-    with pytest.raises(ShapeError, match=r"\(2, 4\).*length 3"):
+    with pytest.raises(ShapeError, match=r"\(N=2, C=4\).*length 3"):
         ops.Int8Linear.apply(np.ones((2, 4), np.float32), q, scale)
     with pytest.raises(ShapeError, match=r"residual has shape \(2, 3\)"):
         ops.Int8Linear.apply(np.ones((2, 3), np.float32), q, scale, None, np.ones((2, 3), np.float32))

@@ -5,6 +5,7 @@ import numpy as np
 from .. import (
     AblationEffect,
     AttentionRollout,
+    BackwardSteps,
     ComputationGraph,
     EmbeddingPCA,
     HeadScores,
@@ -102,6 +103,41 @@ def computation_graph():
     return ComputationGraph(nodes, [("x", "1"), ("w", "1"), ("1", "2"), ("2", "3"), ("w", "3")])
 
 
+def backward_steps():
+    """w is used twice: y = tanh(x w) + w."""
+    x, w = np.array([2.0, -1.0]), np.array([0.5])
+    t = np.tanh(x * w)
+    dt, dm = np.ones(2), 1 - t**2  # from Add, from Tanh
+    given = {"before": None, "after": None, "summed": (), "leaf": False, "shape": (2,)}
+
+    def out(name, gradient, **more):
+        return {**given, "name": name, "box": name, "gradient": gradient, "after": gradient, **more}
+
+    leaf = {"leaf": True, "summed": (0,), "shape": (1,)}
+    first, second = dt.sum(keepdims=True), (dm * x).sum(keepdims=True)
+    steps = [
+        ("%4", "Sum(%3)", "y = sum_i x_i;  dx_i = dy", np.ones(()), [out("%3", dt)]),
+        ("%3", "Add(%2, w)", "y = a + b;  da = dy, db = dy", dt, [out("%2", dt), out("w", first, **leaf)]),
+        ("%2", "Tanh(%1)", "y = tanh x;  dx = dy * (1 - y^2)", dt, [out("%1", dm)]),
+        ("%1", "Mul(x, w)", "y = a * b;  da = dy * b, db = dy * a", dm,
+         [out("x", dm * w, leaf=True), out("w", second, **leaf, before=first) | {"after": first + second}]),
+    ]  # fmt: skip
+    values = {"%1": x * w, "%2": t, "%3": t + w}
+    nodes = [
+        {"id": "x", "label": "x", "lines": ["2, -1"], "kind": "parameter"},
+        {"id": "w", "label": "w", "lines": ["0.5"], "kind": "parameter"},
+        *({"id": n, "label": f"{n} = {op}", "lines": [f"{values[n][0]:.4g}, {values[n][1]:.4g}"]}
+          for n, op in (("%1", "Mul"), ("%2", "Tanh"), ("%3", "Add"))),
+        {"id": "%4", "label": "%4 = Sum", "lines": [f"{(t + w).sum():.4g}"], "kind": "output"},
+    ]  # fmt: skip
+    edges = [("x", "%1"), ("w", "%1"), ("%1", "%2"), ("%2", "%3"), ("w", "%3"), ("%3", "%4")]
+    told = [
+        {"box": n, "text": f"{n} = {what}", "formula": rule, "where": "", "outputs": [(n, came)], "inputs": went}
+        for n, what, rule, came, went in steps
+    ]
+    return BackwardSteps(told, nodes, edges, title="Backward through sum(tanh(x w) + w)")
+
+
 EXAMPLES = {
     "AttentionRollout": attention_rollout,
     "HeadScores": head_scores,
@@ -113,4 +149,5 @@ EXAMPLES = {
     "PositionCosine": position_cosine,
     "LayerHistograms": layer_histograms,
     "ComputationGraph": computation_graph,
+    "BackwardSteps": backward_steps,
 }
