@@ -37,7 +37,7 @@ check: $(VENV)/.installed-check
 	$(BIN)/python -m mypy
 
 lab: $(VENV)/.installed-notebooks
-	$(BIN)/python -m jupyter lab notebooks/00_start_here.ipynb
+	$(BIN)/python -m jupyter lab --LabApp.default_url=/lab/tree/notebooks/00_start_here.ipynb
 
 notebooks: $(VENV)/.installed-test
 	$(BIN)/python notebooks/build.py $(N)

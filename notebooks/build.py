@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Notebook:
     seconds: float = (
         0.0  # from the start of the kernel to its end; or, if less, of processor time: others may be in the way
     )
-    finished: bool = False  # all cells ran
+    finished: bool = False  # whether all cells ran
     wrong: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -125,7 +126,7 @@ async def execute(notebook: Notebook, environment: dict[str, str]) -> None:
     except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
         where = next((cell.id for cell in nb.cells if _raised(cell)), None) or _last_run(nb)
         kind = f"{error.ename}: {error.evalue}" if isinstance(error, CellExecutionError) else type(error).__name__
-        notebook.wrong.append(f"{where}: {kind}")
+        notebook.wrong.append(f"{where}: raised {kind}")
     notebook.seconds = time.perf_counter() - start
     for output in nb.cells.pop().outputs:
         notebook.seconds = min(notebook.seconds, float(output.text))
@@ -157,8 +158,9 @@ def views_as_pictures(nb) -> None:
                 r'class="mg-view".*?<img src="data:image/png;base64,([^"]+)" alt="([^"]*)"', html, re.DOTALL
             )
             if view:
-                output.data = nbformat.from_dict({"image/png": view[1], "text/plain": view[2]})
-                output.metadata = nbformat.from_dict({"image/png": {"alt": view[2]}})
+                alt = unescape(view[2])
+                output.data = nbformat.from_dict({"image/png": view[1], "text/plain": alt})
+                output.metadata = nbformat.from_dict({"image/png": {"alt": alt}})
 
 
 async def execute_all(notebooks: list[Notebook], environment: dict[str, str]) -> None:
