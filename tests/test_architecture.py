@@ -44,9 +44,10 @@ MAY_IMPORT = {
     "data": {"tokenizers"},
 }
 MAY_IMPORT["models"] = MAY_IMPORT["nn"] | {"nn", "decoding", "tokenizers"}
-MAY_IMPORT["inspect"] = MAY_IMPORT["models"] | {"models", "optim", "finite_differences", "viz"}
-MAY_IMPORT["debug"] = MAY_IMPORT["inspect"] | {"cuda_state"}  # the doctor asks what the card lacks
+MAY_IMPORT["debug"] = MAY_IMPORT["models"] | {"models", "optim", "finite_differences", "viz"}
+MAY_IMPORT["debug"] |= {"cuda_state"}  # the doctor asks what the card lacks
 MAY_IMPORT["training"] = MAY_IMPORT["models"] | {"models", "data", "optim"}
+MAY_IMPORT["inspect"] = MAY_IMPORT["training"] | {"training", "finite_differences", "viz"}  # it records a run
 MAY_IMPORT["generation"] = MAY_IMPORT["training"] | {"training", "viz"}
 MAY_IMPORT["classroom"] = MAY_IMPORT["generation"] | {"generation", "inspect", "debug", "viz", "finite_differences"}
 MAY_IMPORT["bench"] = MAY_IMPORT["classroom"] | {"classroom"}
