@@ -129,6 +129,8 @@ def run(args) -> int:
         model, data = prepare(settings, config.seed)
         print(describe(settings, model, data), file=sys.stderr)
         trainer = Trainer(model, data, config, recorder)
+        if recorder:
+            recorder.due(trainer)  # what does not fit is said before the questions are asked
         before = accuracies(trainer, settings, args.test_examples)
         with FileGroup(config.out) as files:
             files.json(FILE, {"settings": settings.to_dict(), "seed": config.seed, "before": before})

@@ -76,6 +76,7 @@ class Recorder:
         self.bytes = self.weight_bytes = 0
         self._trainer = None
         self._done: list[int] = []
+        self._count = 0  # done and to come
 
     @classmethod
     def of(cls, folder, into=None, limit=None) -> Recorder:
@@ -112,7 +113,7 @@ class Recorder:
 
     def _look(self, trainer, names) -> dict[str, np.ndarray]:
         """prompt/name -> activation without its batch axis, for all prompts."""
-        found = {}
+        found: dict[str, np.ndarray] = {}
         with use(trainer.row), trainer.model.evaluating():
             for k, prompt in enumerate(self._prompts):
                 try:
@@ -141,6 +142,7 @@ class Recorder:
         settings = self._settings(trainer.model, arrays)
         stale = self._steps_to_drop(trainer, settings)
         self._done = [step for step in recorded_steps(self.folder) if step not in stale]
+        self._count = len(self._done) + len(self._to_come(trainer))
         content = json.dumps(settings, indent=2, ensure_ascii=False) + "\n"
         self.bytes = len(content.encode("utf-8")) + self._file_bytes(trainer, arrays)
         self.weight_bytes = self._checkpoint_bytes(trainer) if self.weights else 0
@@ -162,7 +164,7 @@ class Recorder:
     def describe(self) -> str:
         """What will be written, in a line."""
         prompts = f"{len(self._prompts)} prompt{'s' if len(self._prompts) > 1 else ''}"
-        text = f"recording {prompts} at {len(self.steps)} steps into {self.folder}: {self.bytes / 1e6:.1f} MB"
+        text = f"recording {prompts} at {self._count} steps into {self.folder}: {self.bytes / 1e6:.2f} MB"
         return text + (f", and about {self.weight_bytes / 1e6:.1f} MB of checkpoints" if self.weights else "")
 
     def _settings(self, model, arrays) -> dict:
