@@ -42,7 +42,8 @@ def save(trainer, folder, data_folder=None) -> None:
     note = _data_note(trainer.data)
     writes_data = note is not None and home.resolve() not in trainer.data_saved_in
     model = trainer.model
-    arrays = {f"optimizer.{name}": a for name, a in trainer.optimizer.state_dict().items()}
+    with use(trainer.row):
+        arrays = {f"optimizer.{name}": a for name, a in trainer.optimizer.state_dict().items()}
     arrays |= {f"history.{name}": a for name, a in trainer.history.items()}
     arrays["parameter_checksums"] = fingerprints(model)
     if trainer.stopping:

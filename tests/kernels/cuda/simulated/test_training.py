@@ -6,7 +6,9 @@ from cuda_model_checks import TINY, Batches, check_generation, check_training, g
 
 import minigpt as mg
 from minigpt.backend import row_of
+from minigpt.data import TokenData
 from minigpt.decoding import Sampling, beam_search, decode
+from minigpt.inspect import Recorder, Recording
 from minigpt.models import EncoderDecoder, EncoderDecoderConfig
 from minigpt.training import TrainConfig, Trainer
 
@@ -103,3 +105,20 @@ def test_an_encoder_decoder_with_its_masks_and_cache():
     np.testing.assert_array_equal(written, wanted_ids)
     for name, grad in wanted_gradients.items():
         np.testing.assert_allclose(gradients[name], grad, atol=1e-5, err_msg=name)
+
+
+def test_checkpoints_and_recordings_of_a_model_on_the_card(tmp_path):
+    """The moments lie on the card too: saving them from outside of the row used to fail."""
+    config = TrainConfig(
+        steps=2, batch_size=1, warmup=1, backend="cuda", workers=1, progress=False, out=str(tmp_path), save_interval=1
+    )
+    data = TokenData(np.arange(60) % 7, block_size=TINY["block_size"])
+    trainer = Trainer(tiny(), data, config, Recorder([[1, 2, 3]], weights=True))
+    trainer.fit()
+    assert Recording.load(tmp_path)["h.0.attn.weights"].shape == (3, 2, 3, 3)
+    back = Trainer.resume(tmp_path, step=1)
+    assert back.row == "cuda"
+    back.fit()
+    for name, array in Trainer.resume(tmp_path).model.state_dict().items():
+        np.testing.assert_array_equal(array, trainer.model.state_dict()[name])
+        np.testing.assert_array_equal(array, back.model.state_dict()[name])
