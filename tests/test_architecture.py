@@ -50,7 +50,7 @@ MAY_IMPORT["training"] = MAY_IMPORT["models"] | {"models", "data", "optim"}
 MAY_IMPORT["inspect"] = MAY_IMPORT["training"] | {"training", "finite_differences", "viz"}  # it records a run
 MAY_IMPORT["generation"] = MAY_IMPORT["training"] | {"training", "viz"}
 MAY_IMPORT["classroom"] = MAY_IMPORT["generation"] | {"generation", "inspect", "debug", "viz", "finite_differences"}
-MAY_IMPORT["bench"] = MAY_IMPORT["classroom"] | {"classroom"}
+MAY_IMPORT["bench"] = MAY_IMPORT["classroom"] | {"classroom", "backpropagation"}  # its observer point is measured
 MAY_IMPORT["cli"] = MAY_IMPORT["bench"] | {"bench"}
 MAY_IMPORT["__main__"] = {"cli"}
 
