@@ -139,6 +139,19 @@ def read_tensors(path) -> dict[str, np.ndarray]:
         ) from None
 
 
+def read_tensor(path, name: str) -> np.ndarray:
+    """One array of a safetensors file; the others are not read. Raises CheckpointError as read_tensors does."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") as file:
+            return file.get_tensor(name)
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} is missing") from None
+    except (OSError, SafetensorError) as error:
+        raise CheckpointError(f"cannot read {name!r} from {path}: {error}") from None
+
+
 def data_folder() -> Path:
     """Where fetched files lie: $MINIGPT_DATA, else `minigpt` in the user's cache folder of the platform."""
     if os.environ.get("MINIGPT_DATA"):

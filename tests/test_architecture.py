@@ -44,13 +44,13 @@ MAY_IMPORT = {
     "data": {"tokenizers"},
 }
 MAY_IMPORT["models"] = MAY_IMPORT["nn"] | {"nn", "decoding", "tokenizers"}
-MAY_IMPORT["inspect"] = MAY_IMPORT["models"] | {"models", "optim", "finite_differences", "viz"}
-# the doctor asks what the card lacks; what differs is named as `capture` names it
-MAY_IMPORT["debug"] = MAY_IMPORT["inspect"] | {"inspect", "cuda_state"}
 MAY_IMPORT["training"] = MAY_IMPORT["models"] | {"models", "data", "optim"}
+MAY_IMPORT["inspect"] = MAY_IMPORT["training"] | {"training", "finite_differences", "viz"}  # it records a run
+# the doctor asks what the card lacks; what differs is named as `capture` names it
+MAY_IMPORT["debug"] = MAY_IMPORT["inspect"] | {"inspect", "optim", "cuda_state"}
 MAY_IMPORT["generation"] = MAY_IMPORT["training"] | {"training", "viz"}
 MAY_IMPORT["classroom"] = MAY_IMPORT["generation"] | {"generation", "inspect", "debug", "viz", "finite_differences"}
-MAY_IMPORT["bench"] = MAY_IMPORT["classroom"] | {"classroom"}
+MAY_IMPORT["bench"] = MAY_IMPORT["classroom"] | {"classroom", "backpropagation"}  # its observer point is measured
 MAY_IMPORT["cli"] = MAY_IMPORT["bench"] | {"bench"}
 MAY_IMPORT["__main__"] = {"cli"}
 

@@ -9,6 +9,7 @@ tasks: train small models on tasks from a fixed seed; accuracy on unseen questio
 seq2seq: train small encoder-decoders (copy, reverse, dates, translation) and count what they answer exactly.
 train:  time whole training steps beside PyTorch (where it is installed), in turn, and beside the matrix products alone.
 decode: tokens a second of a single text beside Transformers (where it is installed), in turn, and beside memory alone.
+observers: time training steps while nobody observes beside steps that cannot be observed, in turn.
 import: time `import minigpt` beside `import numpy`, in turn.
 start:  time a fresh process up to the end of its first training step, with compiled kernels in the cache or without.
 load: load a random GPT-2 from its files in fresh processes: peak memory beside the size of the files, and seconds.

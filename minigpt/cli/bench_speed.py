@@ -35,6 +35,14 @@ def add_speed(actions) -> None:
     decode.add_argument("--rounds", type=positive, default=9, help="turns of each side (default: 9)")
     decode.add_argument("--threads", type=positive, default=2, help="threads of each side (default: 2)")
     decode.set_defaults(measure=run_decode)
+    text = "what it costs a training step that observers could watch, while none does"
+    observers = add_action(actions, "observers", text, "minigpt bench observers --rounds 60")
+    observers.add_argument("--backend", choices=("numpy", "cpu"), default="cpu", help="row (default: cpu)")
+    observers.add_argument("--shape", choices=("baby", "char"), default="baby", help="model and batch (default: baby)")
+    observers.add_argument("--rounds", type=positive, default=60, help="pairs of turns (default: 60)")
+    observers.add_argument("--steps", type=positive, default=6, help="steps a turn (default: 6)")
+    observers.add_argument("--threads", type=positive, default=2, help="threads that train (default: 2)")
+    observers.set_defaults(measure=run_observers)
     text = "time of `import minigpt` beside `import numpy`, in fresh interpreters"
     imports = add_action(actions, "import", text, "minigpt bench import --rounds 15")
     imports.add_argument("--rounds", type=positive, default=15, help="pairs of fresh interpreters (default: 15)")
@@ -77,6 +85,13 @@ def run_decode(args) -> int:
     from ..bench.decode import compare, report
 
     print(report(compare(args.shape, args.peer, args.int8, args.prompt, args.new, args.rounds, args.threads)))
+    return 0
+
+
+def run_observers(args) -> int:
+    from ..bench.observers import compare, report
+
+    print(report(compare(args.shape, args.backend, args.rounds, args.steps, args.threads)))
     return 0
 
 

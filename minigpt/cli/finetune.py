@@ -42,6 +42,7 @@ from ..training.finetune import METHODS, SCRATCH, FinetuneSettings
 from ..training.memory import memory_line
 from ..training.progress import how_to_go_on
 from .common import add_dataclass_flags, check_tables, given_flags, positive
+from .recording import add_record_flags, ignored_by_resume, new_recorder, resumed
 
 HELP = "tune a trained model on a task, so that it answers"
 EXAMPLE = (
@@ -89,6 +90,7 @@ def add_arguments(parser):
     training = parser.add_argument_group("training")
     training.add_argument("--out", metavar="FOLDER", help=f"checkpoint folder (default: {RECIPE['out']})")
     add_dataclass_flags(training, with_recipe(), skip=("out",))
+    add_record_flags(parser)
 
 
 def with_recipe():
@@ -111,19 +113,24 @@ def run(args) -> int:
     from ..training.finetune import prepare
 
     if args.resume:
-        if given_flags(args, TrainConfig) or given_flags(args, FinetuneSettings) or args.config:
+        if args.config or ignored_by_resume(args, TrainConfig, FinetuneSettings):
             print("note: --resume goes on with the saved settings; other flags are ignored", file=sys.stderr)
         saved = read_json(args.resume / FILE)
         settings = FinetuneSettings.from_dict(saved["settings"])
         model, data = prepare(settings, saved["seed"])
-        trainer = Trainer.resume(args.resume, data, model)
-        print(f"going on after step {trainer.step_number} of {trainer.config.steps}", file=sys.stderr)
+        trainer = resumed(args, data, model)
         before = saved["before"]
+        if args.step is not None:
+            with FileGroup(trainer.config.out) as files:
+                files.json(FILE, saved)
     else:
+        recorder = new_recorder(args)
         settings, config = chosen(args)
         model, data = prepare(settings, config.seed)
         print(describe(settings, model, data), file=sys.stderr)
-        trainer = Trainer(model, data, config)
+        trainer = Trainer(model, data, config, recorder)
+        if recorder:
+            recorder.due(trainer)  # what does not fit is said before the questions are asked
         before = accuracies(trainer, settings, args.test_examples)
         with FileGroup(config.out) as files:
             files.json(FILE, {"settings": settings.to_dict(), "seed": config.seed, "before": before})

@@ -16,9 +16,14 @@ from ..training.config import TrainConfig
 from ..training.memory import memory_line
 from ..training.progress import how_to_go_on
 from .common import add_dataclass_flags, check_tables, given_flags, positive
+from .recording import add_record_flags, ignored_by_resume, new_recorder, resumed
 
 HELP = "train a GPT on text"
-EXAMPLE = "minigpt train --data my_book.txt --shape baby --steps 2000 --out runs/book"
+EXAMPLE = (
+    "minigpt train --data my_book.txt --shape baby --steps 2000 --out runs/book\n"
+    "  minigpt train --data my_book.txt --out runs/book --record 'Once upon a' --record-weights --record-every 500\n"
+    "  minigpt train --resume runs/book --step 64 --out runs/book-from-64"
+)
 DATA_FLAGS = {"data": "source", "val_fraction": "val_fraction", "tokenizer": "tokenizer", "vocab_size": "vocab_size"}
 MODEL_FLAGS = ("shape", "block_size", "n_layer", "n_head", "n_embd", "dropout")
 
@@ -46,18 +51,15 @@ def add_arguments(parser):
     training = parser.add_argument_group("training")
     training.add_argument("--out", metavar="FOLDER", help="checkpoint folder (default: runs/train)")
     add_dataclass_flags(training, TrainConfig, skip=("out",))
+    add_record_flags(parser)
 
 
 def run(args) -> int:
-    from ..training import Trainer
-
     if args.resume:
-        others = given_flags(args, TrainConfig)
         more = any(getattr(args, name) is not None for name in ("config", *DATA_FLAGS, *MODEL_FLAGS))
-        if others or more:
+        if more or ignored_by_resume(args, TrainConfig):
             print("note: --resume goes on with the saved settings; other flags are ignored", file=sys.stderr)
-        trainer = Trainer.resume(args.resume)
-        print(f"going on after step {trainer.step_number} of {trainer.config.steps}", file=sys.stderr)
+        trainer = resumed(args)
     else:
         trainer = new_trainer(args)
     trainer.fit()
@@ -81,6 +83,7 @@ def new_trainer(args):
     from ..training import Trainer
     from ..training.config import read_toml, toml_table
 
+    recorder = new_recorder(args)
     file = read_toml(args.config) if args.config else {}
     check_tables(file, ("data", "model", "train"), args.config)
     data = {
@@ -112,7 +115,7 @@ def new_trainer(args):
     gpt.tokenizer = tokenizer
     tokens = tokenize_and_split(corpus.text, tokenizer, gpt.config.block_size, data["val_fraction"])
     print(_corpus_line(corpus, tokenizer, tokens), file=sys.stderr)
-    return Trainer(gpt, tokens, config)
+    return Trainer(gpt, tokens, config, recorder)
 
 
 def _corpus_line(corpus, tokenizer, tokens) -> str:

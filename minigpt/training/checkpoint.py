@@ -12,6 +12,7 @@ or a crash while writing leaves the checkpoint from before whole.
 
 from __future__ import annotations
 
+import os
 import zlib
 from pathlib import Path
 
@@ -24,45 +25,57 @@ from ..files import FileGroup, read_json, read_tensors
 from ..models.loading import add_files, load_model
 from . import lora
 from .config import TrainConfig
+from .snapshots import snapshot_at
 
 SETTINGS, STATE, DATA = "trainer.json", "trainer.safetensors", "data.safetensors"
 
 
-def save(trainer, folder) -> None:
-    """Write everything. Raises CheckpointError if that fails; the folder is then as before."""
+def save(trainer, folder, data_folder=None) -> None:
+    """Write everything. Raises CheckpointError if that fails; the folder is then as before.
+
+    data_folder:  where the token ids lie, or are put, if not in `folder` itself: several checkpoints may share them
+    """
     if folder is None:
         raise CheckpointError("save() needs a folder: pass one, or set TrainConfig(out=...)")
     folder = Path(folder)
+    home = folder if data_folder is None else Path(data_folder)
+    note = _data_note(trainer.data)
+    writes_data = note is not None and home.resolve() not in trainer.data_saved_in
     model = trainer.model
-    arrays = {f"optimizer.{name}": a for name, a in trainer.optimizer.state_dict().items()}
+    with use(trainer.row):
+        arrays = {f"optimizer.{name}": a for name, a in trainer.optimizer.state_dict().items()}
     arrays |= {f"history.{name}": a for name, a in trainer.history.items()}
-    arrays["parameter_checksums"] = _fingerprints(model)
+    arrays["parameter_checksums"] = fingerprints(model)
     if trainer.stopping:
         arrays |= trainer.stopping.arrays()
     settings = {
         "config": trainer.config.to_dict(),
         "step": trainer.step_number,
         "rng": trainer.rng.bit_generator.state,
-        "data": _data_note(trainer.data),
+        "data": note and Path(os.path.relpath(home / note, folder)).as_posix(),
     }
+    if writes_data and home != folder:
+        with FileGroup(home) as files:
+            files.tensors(DATA, _compact(trainer.data))
     with FileGroup(folder) as files:
-        if settings["data"] == DATA and folder.resolve() not in trainer.data_saved_in:
+        if writes_data and home == folder:
             files.tensors(DATA, _compact(trainer.data))
         add_files(files, model)
         lora.add_adapter_files(files, model)
         files.tensors(STATE, arrays)
         files.json(SETTINGS, settings)
-    trainer.data_saved_in.add(folder.resolve())
+    trainer.data_saved_in.add(home.resolve())
 
 
-def _fingerprints(model) -> np.ndarray:
+def fingerprints(model) -> np.ndarray:
     """A checksum of every parameter, by which resume knows that model.safetensors is of the same step."""
     return np.array([zlib.crc32(np.ascontiguousarray(p.numpy()).data) for p in model.parameters()], np.int64)
 
 
-def resume(cls, folder, data=None, model=None):
-    """A trainer with model, optimizer, data position and history as saved."""
-    folder = Path(folder)
+def resume(cls, folder, data=None, model=None, step=None, out=None, recorder=None):
+    """A trainer with model, optimizer, data position and history as saved. See Trainer.resume."""
+    folder = Path(folder) if step is None else snapshot_at(folder, step)
+    out = str(folder) if out is None and step is None else out
     settings = read_json(folder / SETTINGS)
     state = read_tensors(folder / STATE)
     if model is None and (folder / lora.CONFIG).exists():
@@ -71,9 +84,9 @@ def resume(cls, folder, data=None, model=None):
         )
     model = load_model(folder) if model is None else _filled(model, folder)
     try:
-        config = TrainConfig.from_dict({**settings["config"], "out": str(folder)})
+        config = TrainConfig.from_dict({**settings["config"], "out": out})
         loaded = data if data is not None else _load_data(folder, settings["data"])
-        trainer = cls(model, loaded, config)
+        trainer = cls(model, loaded, config, recorder)
         if data is None:
             trainer.data_saved_in.add(folder.resolve())
         trainer.rng.bit_generator.state = settings["rng"]
@@ -83,7 +96,7 @@ def resume(cls, folder, data=None, model=None):
         trainer._val = list(zip(state["history.val_step"].tolist(), state["history.val_loss"].tolist(), strict=True))
         if trainer.stopping:
             trainer.stopping.load(state)
-        same_step = np.array_equal(state["parameter_checksums"], _fingerprints(model))
+        same_step = np.array_equal(state["parameter_checksums"], fingerprints(model))
     except (KeyError, TypeError, ValueError) as error:
         raise CheckpointError(f"{folder} is no complete training checkpoint: {error!r}") from None
     prefix = "optimizer."
@@ -125,6 +138,11 @@ def _compact(data) -> dict[str, np.ndarray]:
     """The ids in the smallest unsigned type that holds them."""
     parts = {"train_ids": data.train_ids, "val_ids": data.val_ids}
     return {k: p.astype(np.min_scalar_type(int(p.max()))) for k, p in parts.items() if p is not None}
+
+
+def data_bytes(data) -> int:
+    """What the token ids take beside checkpoints; 0 where they are not copied."""
+    return sum(part.nbytes for part in _compact(data).values()) if _data_note(data) else 0
 
 
 def saved_data(folder) -> TokenData | None:

@@ -33,6 +33,7 @@ from .evaluate import evaluate
 from .interrupt import StopRequest
 from .memory import peak_bytes
 from .progress import Progress
+from .snapshots import Watcher
 from .workers import ThreadSettings, Workers, usable_cores
 
 
@@ -52,11 +53,12 @@ class Trainer:
     model:   has parameters() and loss_sum(**batch) -> (Tensor, count)
     data:    has batch(rng, n) -> dict of arrays; with `with_block_size`, it is bound to the model's block size; with
              `val_batches` and a validation part, it is evaluated
+    recorder: looks at chosen steps, such as minigpt.inspect.Recorder; None: nobody does
     history: arrays so far: "loss" (steps,), "lr" (steps,), "val_step" and "val_loss" (evaluations,); nats per token
     Raises:  ConfigError, ArgumentError, DataError
     """
 
-    def __init__(self, model, data, config: TrainConfig | None = None):
+    def __init__(self, model, data, config: TrainConfig | None = None, recorder: Watcher | None = None):
         self.config = config or TrainConfig()
         on_device = next((row_of(p.data) for p in model.parameters()), None)
         self.row = self.config.backend or (on_device.name if on_device else best_row())
@@ -65,7 +67,7 @@ class Trainer:
             data = data.with_block_size(block_size)
         if hasattr(data, "check") and hasattr(model, "config"):
             data.check(model.config.vocab_size)
-        self.model, self.data = model, data
+        self.model, self.data, self.recorder = model, data, recorder
         self.rng = as_generator(self.config.seed)
         if self.config.unfreeze_every and lora.lora_layers(model):
             raise ConfigError("unfreeze_every is for models without adapters: with LoRA all layers stay frozen")
@@ -112,8 +114,10 @@ class Trainer:
 
         Raises NumericsError if loss or gradients are NaN or Inf; parameters are then still those before the step.
         """
+        self._record()
         self._order_step()
         self._wait()
+        self._record()
         return self._loss[-1]
 
     def _order_step(self):
@@ -170,6 +174,15 @@ class Trainer:
             self._loss.append(loss)
             self._lr.append(lr)
 
+    def _recording_due(self) -> bool:
+        return self.recorder is not None and self.recorder.due(self)
+
+    def _record(self):
+        """Let the recorder look, if it wants to see this step."""
+        if self.recorder is not None and self.recorder.due(self):
+            self._wait()
+            self.recorder.record(self)
+
     def evaluate(self) -> float:
         """Validation loss in nats per token, over `eval_tokens` of it or all; noted in the history."""
         config = self.config
@@ -193,12 +206,21 @@ class Trainer:
         can_evaluate = getattr(self.data, "has_val", False)
         stopping = self.stopping
         self.interrupted = False
+        self._record()  # before the first step
         with Progress(self) as progress, StopRequest() as stop:
             while self.step_number < config.steps and not stop.requested and not self.stopped:
                 self._order_step()
                 evaluates = can_evaluate and _due(self.step_number, config.eval_interval, config.steps)
                 saves = bool(config.out) and _due(self.step_number, config.save_interval, config.steps)
-                if evaluates or saves or progress.due() or stop.requested or self.step_number == config.steps:
+                records = self._recording_due()
+                if (
+                    evaluates
+                    or saves
+                    or records
+                    or progress.due()
+                    or stop.requested
+                    or self.step_number == config.steps
+                ):
                     self._wait()
                     progress.stepped(self._loss[-1], self.step_number)
                 if evaluates:
@@ -210,9 +232,11 @@ class Trainer:
                             stopping.restore(self.model)
                             progress.restored(stopping)
                             saves = bool(config.out)
+                if records:
+                    self._record()
                 if saves:
                     self.save()
-                if evaluates or saves:
+                if evaluates or saves or records:
                     progress.restart()
             self.interrupted = stop.requested and self.step_number < config.steps and not self.stopped
             if self.interrupted:
@@ -236,14 +260,16 @@ class Trainer:
         checkpoint.save(self, folder or self.config.out)
 
     @classmethod
-    def resume(cls, folder, data=None, model=None) -> Trainer:
+    def resume(cls, folder, data=None, model=None, step=None, out=None, recorder=None) -> Trainer:
         """The trainer that was saved into `folder`, ready to go on. data: needed only if it was not saved along.
 
         model: needed only if it is more than a GPT that learns as a whole: made ready as before (frozen layers, new
         adapters, another head), it gets the numbers that were saved.
+        step: go back to this one, of a run that recorded its weights. The run itself stays as it is: what follows is
+        written into `out`, or nowhere. Without `step`, it is written into `folder` unless `out` says otherwise.
         Raises CheckpointError if the folder is no training checkpoint, or damaged.
         """
-        return checkpoint.resume(cls, folder, data, model)
+        return checkpoint.resume(cls, folder, data, model, step, out, recorder)
 
 
 def decay_groups(model, weight_decay: float) -> list[dict]:

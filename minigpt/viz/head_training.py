@@ -59,6 +59,20 @@ class HeadTraining(HeatView):
         self.title = title_or(title, f"One head through training{f': {head}' if head else ''}")
         self.note = f"{S} checkpoints, steps {self.steps[0]:g} to {self.steps[-1]:g}."
 
+    @classmethod
+    def of(cls, recording, layer, head: int, prompt=0, title=None):
+        """The view of one head of a recording (minigpt.inspect.Recording).
+
+        layer: number of the block, or the name of an attention, such as "encoder.0.attn"; prompt: number or text
+        """
+        name = layer if isinstance(layer, str) else f"h.{layer}.attn"
+        weights = recording[f"{name}.weights", prompt]  # (S, H, T, T)
+        if not isinstance(head, int | np.integer) or not 0 <= head < weights.shape[1]:
+            raise ArgumentError(f"{name} has heads 0 to {weights.shape[1] - 1}, got {head!r}")
+        loss = recording.loss if len(recording.loss["losses"]) else None
+        tokens = recording.tokens(prompt)
+        return cls(weights[:, head], recording.steps, tokens, loss, head=f"{name}, head {head}", title=title)
+
     def __repr__(self):
         return f"HeadTraining({len(self.steps)} checkpoints × {len(self.tokens)} tokens)"
 

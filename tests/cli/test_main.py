@@ -26,6 +26,7 @@ ACTIONS = [
     ("bench", "recipe"),
     ("bench", "train"),
     ("bench", "decode"),
+    ("bench", "observers"),
     ("bench", "int8"),
     ("bench", "import"),
     ("bench", "kernels"),

@@ -79,7 +79,9 @@ def test_commands_of_debugging_run(tmp_path):
         )  # fmt: skip
         assert done.returncode == 0, done.stdout + done.stderr
         results[command] = done.stdout
-    assert len(results) == 7
+    assert len(results) == 8
+    (cost,) = (out for command, out in results.items() if "bench observers" in command)
+    assert float(re.search(r"together +([\d.]+)% of a step", cost)[1]) < 0.1  # as the page says
     (pdb,) = (out for command, out in results.items() if "-m pdb" in command)
     assert "((64, 8), (True, True))" in pdb  # it stopped in backward
     assert sum("0.26894" in out or "0.2689" in out for out in results.values()) == 2  # softmax of 1, 2 on two rows

@@ -4,6 +4,7 @@ python scripted_chat.py --model anything …     DELAY in the environment: secon
 """
 
 import os
+import signal
 import sys
 import time
 from contextlib import contextmanager
@@ -100,6 +101,8 @@ class ScriptedChat:
 
 
 if __name__ == "__main__":
+    # A shell script starts what it puts into the background with Ctrl-C ignored, and children inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     model = ScriptedChat(ANSWERS, delay=float(os.environ.get("DELAY", 0)), dialogue="PLAIN" not in os.environ)
     with mock.patch("minigpt.models.GPT.from_pretrained", return_value=model):
         sys.exit(main(["chat", "--backend", "numpy", *sys.argv[1:]]))

@@ -67,6 +67,40 @@ def test_training_strip():
     assert titles[-1] == "step 29"
 
 
+class TwoPrompts:
+    """What HeadTraining.of asks of a recording."""
+
+    steps, loss = np.array([0, 5, 10]), {"steps": np.arange(1, 11), "losses": np.linspace(3, 1, 10)}
+
+    def __init__(self, name):
+        self.name = name
+
+    def tokens(self, prompt):
+        return {0: ["a", "b"], "x y": ["x", "y"]}[prompt]
+
+    def __getitem__(self, key):
+        assert key[0] == self.name
+        self.asked = key[1]
+        return np.stack([FRAMES, FRAMES[:, ::-1, ::-1].swapaxes(1, 2)], axis=1)  # (S, H, T, T)
+
+
+def test_head_training_of_a_recording():
+    recording = TwoPrompts("h.2.attn.weights")
+    view = HeadTraining.of(recording, 2, 0, "x y")
+    assert recording.asked == "x y"
+    assert (view.tokens, view.steps.tolist()) == (["x", "y"], [0, 5, 10])
+    assert "h.2.attn, head 0" in view.title
+    np.testing.assert_array_equal(view.frames, FRAMES)
+    np.testing.assert_array_equal(view.loss["losses"], recording.loss["losses"])
+    other = HeadTraining.of(TwoPrompts("decoder.0.attn.weights"), "decoder.0.attn", 1, title="Mine")
+    assert other.title == "Mine"
+    np.testing.assert_array_equal(other.frames, FRAMES[:, ::-1, ::-1].swapaxes(1, 2))
+    with pytest.raises(ArgumentError, match=r"h\.2\.attn has heads 0 to 1, got 2"):
+        HeadTraining.of(recording, 2, 2)
+    recording.loss = {"steps": np.empty(0), "losses": np.empty(0)}  # only step 0 so far
+    assert HeadTraining.of(recording, 2, 0).loss is None
+
+
 def test_components_are_those_of_the_covariance():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(60, 5)) * [5, 3, 1, 0.5, 0.1] + 7

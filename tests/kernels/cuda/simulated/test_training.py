@@ -6,7 +6,9 @@ from cuda_model_checks import TINY, Batches, check_generation, check_training, g
 
 import minigpt as mg
 from minigpt.backend import row_of
+from minigpt.data import TokenData
 from minigpt.decoding import Sampling, beam_search, decode
+from minigpt.inspect import Recorder, Recording
 from minigpt.models import EncoderDecoder, EncoderDecoderConfig
 from minigpt.training import TrainConfig, Trainer
 
@@ -103,3 +105,19 @@ def test_an_encoder_decoder_with_its_masks_and_cache():
     np.testing.assert_array_equal(written, wanted_ids)
     for name, grad in wanted_gradients.items():
         np.testing.assert_allclose(gradients[name], grad, atol=1e-5, err_msg=name)
+
+
+def test_checkpoints_and_recordings_of_a_model_on_the_card(tmp_path):
+    """The moments lie on the card too: saving them from outside of the row used to fail."""
+    config = TrainConfig(steps=1, batch_size=1, warmup=1, backend="cuda", progress=False, out=str(tmp_path))
+    model = gpt({"vocab_size": 5, "block_size": 2, "n_layer": 1, "n_head": 1, "n_embd": 4}, 3)
+    trainer = Trainer(model, TokenData(np.arange(60) % 5), config, Recorder([[1, 2]], steps=[1], weights=True))
+    trainer.fit()
+    assert Recording.load(tmp_path)["h.0.attn.weights"].shape == (1, 1, 2, 2)
+    moments = trainer.optimizer.state
+    for back in (Trainer.resume(tmp_path), Trainer.resume(tmp_path, step=1)):
+        assert back.row == "cuda"
+        for name, array in back.model.state_dict().items():
+            np.testing.assert_array_equal(array, trainer.model.state_dict()[name])
+        for number, state in back.optimizer.state.items():
+            np.testing.assert_array_equal(mg.Tensor(state["m"]).numpy(), mg.Tensor(moments[number]["m"]).numpy())
