@@ -64,8 +64,9 @@ def hooked(model, hooks: dict[str, Callable]):
 
     value:  a Tensor; the hook returns a Tensor or array of the same shape, or None to leave it. What it computes with
             Tensors has gradients.
-    Names as in `capture`, with wildcards. A gate of a recurrent layer, such as "rnn.l0.f", goes through the hook at every
-    step, (B, hidden), as "rnn.l0.f.0", "rnn.l0.f.1" …, which may also be asked for one by one. Raises ArgumentError at the end of the block for a name that was never met.
+    Names as in `capture`, with wildcards. What a recurrent layer has at every step, such as "rnn.l0.f", goes through
+    the hook step by step, (B, hidden), as "rnn.l0.f.0", "rnn.l0.f.1" …; each of these may be a key of its own.
+    Raises ArgumentError at the end of the block for a name that was never met.
     """
     observer = _Hooks(model, hooks)
     with observing(observer):

@@ -3,7 +3,8 @@
     h.0.attn            what attention adds to the residual stream      h.0.attn.q .k .v .scores .weights .heads
     h.0.mlp             what the MLP adds                               h.0.mlp.hidden
     h.0                 the residual stream after the block             output  the logits
-    rnn.l0              what a recurrent layer puts out                 rnn.l0.i .f .g .o .c .h  (`nn/recurrent_parts.py`)
+    rnn.l0              what a recurrent layer puts out                 rnn.l0.i .f .g .o .c .h   of an LSTM's steps
+                                                                        rnn.l0.r .z .n .h         of a GRU's
 
 Whoever looks at them, or changes them, is a subclass of `NamedPoints` with a method `at`.
 """
