@@ -4,12 +4,13 @@ from .capture import capture
 from .explain import Explanation, explain
 from .head_scores import HeadScores, head_scores, repeated_tokens, scores_of
 from .hooks import PatchingResult, ablate, hooked, patch, patching_grid, run_with_hooks
+from .induction import induction_model
 from .initialisation import initialisation_study
 from .residual import decompose, logit_attribution, logit_lens, neuron_breakdown
 from .rollout import attention_rollout
 
 __all__ = [
     "Explanation", "HeadScores", "PatchingResult", "ablate", "attention_rollout", "capture", "decompose", "explain",
-    "head_scores", "hooked", "initialisation_study", "logit_attribution", "logit_lens", "neuron_breakdown", "patch",
-    "patching_grid", "repeated_tokens", "run_with_hooks", "scores_of",
+    "head_scores", "hooked", "induction_model", "initialisation_study", "logit_attribution", "logit_lens",
+    "neuron_breakdown", "patch", "patching_grid", "repeated_tokens", "run_with_hooks", "scores_of",
 ]  # fmt: skip

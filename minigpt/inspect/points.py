@@ -2,7 +2,8 @@
 
     h.0.attn            what attention adds to the residual stream      h.0.attn.q .k .v .scores .weights .heads
     h.0.mlp             what the MLP adds                               h.0.mlp.hidden
-    h.0                 the residual stream after the block             output  the logits
+    h.0                 the residual stream after the block             h.0.mid  between attention and MLP
+    drop                the residual stream before the first block      output   the logits
     rnn.l0              what a recurrent layer puts out                 rnn.l0.i .f .g .o .c .h   of an LSTM's steps
                                                                         rnn.l0.r .z .n .h         of a GRU's
 
