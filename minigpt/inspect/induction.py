@@ -1,4 +1,4 @@
-"""A trained GPT that comes with the library: two layers, and an induction head in the second.
+"""A trained GPT that comes with the library: three layers of one head, an induction head in the second.
 
 It reads letters and digits. Where a text repeats itself, it goes on as the text did the last time: after "… k7Q … k7"
 it says "Q", whatever the letters, since it was trained on random ones. `bench/induction.py` trains it in about a
