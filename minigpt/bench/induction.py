@@ -154,40 +154,43 @@ def measure(model: GPT, rows: int = TEST_ROWS, seed: int = TEST_SEED) -> Measure
     return Measured(first, second, copied, head_scores(model, ids), without)
 
 
-def train(
-    seed: int = 0,
-    steps: int = STEPS,
-    backend: str | None = None,
-    out=None,
-    progress: bool = True,
-    workers: int = WORKERS,
-) -> tuple[GPT, Measured, float]:
-    """(the model, what it can do, seconds of training). out: a folder that it is saved in, with how it was made."""
+def new_trainer(
+    seed: int = 0, steps: int = STEPS, backend: str | None = None, progress: bool = True, workers: int = WORKERS
+) -> Trainer:
+    """The trainer of an untrained model."""
     model = new_model(seed)
     config = TrainConfig(
         steps=steps, batch_size=BATCH, lr=LR, warmup=min(100, steps), weight_decay=0.1, backend=backend, seed=seed,
         workers=workers, eval_interval=0, progress=progress,
     )  # fmt: skip
+    return Trainer(model, Pieces(model.config.vocab_size, model.config.block_size), config)
+
+
+def train(trainer: Trainer, out=None) -> tuple[Measured, float]:
+    """(what the model can do afterwards, seconds of training). out: a folder for it, with how it was made"""
     start = time.perf_counter()
-    trainer = Trainer(model, Pieces(model.config.vocab_size, model.config.block_size), config)
     trainer.fit()
     seconds = time.perf_counter() - start
     if trainer.interrupted:
         raise KeyboardInterrupt
     with use(trainer.row):
-        measured = measure(model)
+        measured = measure(trainer.model)
     if out is not None:
-        model.save_pretrained(out)
+        trainer.model.save_pretrained(out)
+        config, losses = trainer.config, trainer.history["loss"]
         made = {
-            "command": "minigpt bench induction",
-            "seed": seed,
-            "steps": steps,
-            "row": trainer.row,
-            "workers": workers,
-        }
+            "command": "minigpt bench induction", "seed": config.seed, "steps": config.steps, "row": trainer.row,
+            "workers": config.workers,
+            "losses": {step: round(float(losses[step - 1]), 4) for step in noted_steps(config.steps)},
+        }  # fmt: skip
         with FileGroup(out) as files:
             files.json("made.json", made)
-    return model, measured, seconds
+    return measured, seconds
+
+
+def noted_steps(steps: int) -> list[int]:
+    """The steps whose loss made.json tells: the first, and every fiftieth."""
+    return [1, *range(50, steps + 1, 50)]
 
 
 def report(measured: Measured) -> str:

@@ -150,7 +150,8 @@ def run_induction(args) -> int:
 
     with chosen_row(args.backend) as row:
         steps = args.steps or induction.STEPS
-        model, measured, seconds = induction.train(args.seed, steps, row.name, args.out)
-        print(f"{model.num_parameters():,} parameters, {steps} steps in {seconds:.0f} s")
+        trainer = induction.new_trainer(args.seed, steps, row.name)
+        measured, seconds = induction.train(trainer, args.out)
+        print(f"{trainer.model.num_parameters():,} parameters, {steps} steps in {seconds:.0f} s")
         print(induction.report(measured))
     return 0 if args.steps is not None or measured.reached else 1
