@@ -21,6 +21,7 @@ from __future__ import annotations
 import string
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -35,7 +36,7 @@ from ..tokenizers import CharTokenizer
 from ..training import TrainConfig, Trainer
 
 CHARACTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits  # 62
-SHAPE = {"block_size": 64, "n_layer": 3, "n_head": 1, "n_embd": 32}
+SHAPE: dict[str, Any] = {"block_size": 64, "n_layer": 3, "n_head": 1, "n_embd": 32}
 TEXTS, PIECES = (12, 24), (2, 12)  # characters of a row's text, and of the pieces that are read from it: from … to
 STEPS, BATCH, LR, WORKERS = 900, 24, 3e-3, 2
 SPREAD = 0.1  # standard deviation of initial matrices; GPT-2's 0.02 fits hundreds of channels, not 32

@@ -55,7 +55,10 @@ class NamedPoints:
         inside = self._stack[-1] if self._stack else None
         if op is Label and inside is not None:
             name = f"{inside}.{settings['name']}" if inside else settings["name"]
-            return self.at(name, output) if settings["step"] is None else self.at_step(name, *settings["step"], output)
+            if settings["step"] is None:
+                return self.at(name, output)
+            t, T = settings["step"]
+            return self.at_step(name, t, T, output)
         return output
 
 

@@ -71,7 +71,7 @@ class _Steps:
     def see(self, t, part, x) -> Tensor:
         return F.label(x, f"{self.name}.{part}", step=(t, self.T))
 
-    def running(self, t, new, old) -> Tensor | float:
+    def running(self, t, new, old) -> Tensor:
         """`new` where the row has a step t, else `old`"""
         return new if self.lengths is None else F.where((t < self.lengths)[:, None], new, old)
 
