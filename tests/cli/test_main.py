@@ -28,6 +28,7 @@ ACTIONS = [
     ("bench", "decode"),
     ("bench", "int8"),
     ("bench", "import"),
+    ("bench", "induction"),
     ("bench", "kernels"),
     ("bench", "load"),
     ("bench", "objectives"),
