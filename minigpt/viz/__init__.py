@@ -13,6 +13,7 @@ _HOME = {
     "AblationEffect": "ablation",
     "AttentionGrid": "attention",
     "AttentionRollout": "rollout",
+    "AttentionSteps": "attention_steps",
     "Comparison": "comparison",
     "ComputationGraph": "graph",
     "CrossAttention": "attention",
@@ -26,6 +27,7 @@ _HOME = {
     "LogitLens": "logit_lens",
     "LossCurve": "loss",
     "LossMask": "loss_mask",
+    "NeuronView": "neuron",
     "PatchingGrid": "patching",
     "PositionCosine": "cosine",
     "ReliabilityDiagram": "reliability",
@@ -36,10 +38,10 @@ _HOME = {
 }
 
 __all__ = [
-    "AblationEffect", "AttentionGrid", "AttentionRollout", "Comparison", "ComputationGraph", "CrossAttention",
-    "EmbeddingPCA", "HeadScores", "HeadTraining", "HeadView", "KernelThreads", "LayerHistograms", "LayerStatistics",
-    "LogitLens", "LossCurve", "LossMask", "PatchingGrid", "PositionCosine", "ReliabilityDiagram", "SamplingSteps",
-    "TokenScores", "View", "visible",
+    "AblationEffect", "AttentionGrid", "AttentionRollout", "AttentionSteps", "Comparison", "ComputationGraph",
+    "CrossAttention", "EmbeddingPCA", "HeadScores", "HeadTraining", "HeadView", "KernelThreads", "LayerHistograms",
+    "LayerStatistics", "LogitLens", "LossCurve", "LossMask", "NeuronView", "PatchingGrid", "PositionCosine",
+    "ReliabilityDiagram", "SamplingSteps", "TokenScores", "View", "visible",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__, globals(), _HOME)
