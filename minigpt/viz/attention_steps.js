@@ -68,11 +68,13 @@ function draw(d) {
     return made === "shifted" || made === "weights" ? [at[r], null] : [at[r], at[c]];
   }
 
-  function panel(name) {
+  // `share` is the width in pixels that a map may take if all maps of the step are to stand side by side; numbers are
+  // written where they fit, beside a map without them also not in the column of its row sums
+  function panel(name, share, fits) {
     const {size} = d.maps[name], [R, K] = size, scale = {...d.scales[name], colours: d.scales[name].diverging ? d.colours.differences : d.colours.even};
     const columns = side(name)[1] === "-" ? {name: "", labels: [name === "sums" ? "sum" : "max"], numbered: false} : axes[side(name)[1]];
-    const written = R * K <= 200, shade = shader(scale);
-    const map = heatMap({name: d.maps[name].name, rows: axes[side(name)[0]], columns, values: A[name], written, cell: written ? null : [limit(Math.floor(460 / K), K > 128 ? 2 : 7, 48), limit(Math.floor(420 / R), 10, 24)]}, shade, (r, c) => {
+    const written = fits && R * K <= 200, shade = shader(scale);
+    const map = heatMap({name: d.maps[name].name, rows: axes[side(name)[0]], columns, values: A[name], written, cell: written ? [42, 22] : [limit(Math.floor(share / K), 2, 42), limit(Math.floor(420 / R), 7, 22)]}, shade, (r, c) => {
       at[side(name)[0]] = r;
       if (side(name)[1] !== "-") at[side(name)[1]] = c;
       pointed = name;
@@ -84,7 +86,9 @@ function draw(d) {
   function go(k) {
     step = k;
     const s = d.steps[step];
-    panels = [...s.parts, ...s.makes].map(panel);
+    const names = [...s.parts, ...s.makes], narrow = names.filter((name) => side(name)[1] === "-").length;
+    const share = (1130 - 140 * narrow) / (names.length - narrow) - 95;
+    panels = names.map((name) => panel(name, share, !narrow || Tq * Tk <= 200));
     title.replaceChildren(`${step + 1} of ${d.steps.length}: `, el("b", {}, s.name), el("span", {class: "soft", style: "margin-left:1em"}, s.shapes));
     says.textContent = s.says;
     formula.replaceChildren(...formulaOf(d.steps, step));
@@ -104,6 +108,7 @@ function draw(d) {
   const controls = el("div", {class: "controls"}, back, scrub.node, on, title);
   onKeys(controls, ["ArrowLeft", "ArrowRight", "Home", "End"], (name) =>
     scrub.move(limit({ArrowLeft: step - 1, ArrowRight: step + 1, Home: 0, End: d.steps.length - 1}[name], 0, d.steps.length - 1)));
+  scrub.node.style.flex = "0 1 300px";
   scrub.move(0);
   return el("div", {}, el("h4", {}, d.title), el("p", {class: "soft"}, `${d.note} The slider goes from step to step; point at a cell, or tab to a map and use the arrow keys, to see how its number comes about.`),
     formula, controls, says, now, path, stage);
@@ -119,14 +124,10 @@ function formulaOf(steps, step) {
   });
 }
 
-// A number to read, four digits, with a true minus sign; as a factor negative ones stand in brackets.
-const say = (x) => Number.isFinite(x) ? number(x).replace(/-/g, "−") : numeral(x);
-const factor = (x) => x < 0 ? `(${say(x)})` : say(x);
-
 // All arrays by name, in float64 as in Python. Only what may be seen counts; a row without such keys gets zeros.
 function computed(d, seen) {
   const A = {};
-  for (const [name, {double, numbers}] of Object.entries(d.inputs)) A[name] = double ? new Float64Array(bytes(numbers).buffer) : Float64Array.from(floats(numbers));
+  for (const name in d.inputs) A[name] = reals(d.inputs[name]);
   const Tq = d.tokens.length, Tk = d.keys.length, D = d.maps.q.size[1], Dv = d.maps.v.size[1];
   const matmul = (a, b, R, N, K, bAt) => {
     const out = new Float64Array(R * K);

@@ -61,7 +61,7 @@ class AttentionSteps(View):
     Raises ShapeError, ArgumentError or NumericsError naming what does not fit.
     """
 
-    script = ("heat.js", "chart.js", "attention_steps.js")
+    script = ("heat.js", "chart.js", "exact.js", "attention_steps.js")
 
     def __init__(
         self, q, k, v, tokens, keys=None, mask=None, causal=False, w_o=None, title=None, note=None

@@ -58,8 +58,7 @@ def _titles(view):
     for number, step in enumerate(view.steps[1:], start=2):
         if "w_o" in step.parts:
             titles.append(("w_o", "W_O"))
-        words = {"weights": "÷ row sum = weights", "output": "weights · V", "projected": "output · W_O"}
-        titles.append((step.makes[0], f"{number}  {words.get(step.makes[0], step.name)}"))
+        titles.append((step.makes[0], f"{number}  {step.name}"))
     return titles
 
 

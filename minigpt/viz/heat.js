@@ -34,13 +34,13 @@ function heatMap(map, shade, point, title) {
   const square = limit(Math.floor((numbers ? 800 : 560) / Math.max(R, C)), numbers ? 6 : 10, 30);
   const [wide, tall] = map.cell || (map.written ? [48, 24] : [square, R <= 24 ? Math.max(square, 18) : square]);
   const font = Math.min(13, Math.max(10, Math.min(wide, tall))), canvas = el("canvas", {width: C, height: R, class: "crisp", style: `width:${C * wide}px;height:${R * tall}px;background:none`});
-  const room = (axis) => Math.max(...axis.labels.map((text) => textWidth(clipped(text), font))) * 1.12 + 10;
+  const space = (axis) => Math.max(...axis.labels.map((text) => textWidth(clipped(text), font))) * 1.12 + 10;
   const upright = map.columns.labels.every((text) => textWidth(text, font) < wide - 4);
-  const side = Math.max(68, room(map.rows)), top = upright ? 40 : Math.max(56, room(map.columns));
-  const label = (axis, k, place) => el("svg:text", {"font-size": font, "dominant-baseline": "central", ...place},
-    el("svg:title", {}, axis.numbered ? `${axis.name} ${k}: ${axis.labels[k]}` : `${axis.name} ${axis.labels[k]}`.trim()), k % Math.ceil(10 / wide) ? "" : clipped(axis.labels[k]));
-  const rows = map.rows.labels.map((_, k) => label(map.rows, k, {"text-anchor": "end", x: side - 6, y: (k + 0.5) * tall}));
-  const columns = map.columns.labels.map((_, k) => label(map.columns, k, upright ? {"text-anchor": "middle", x: (k + 0.5) * wide, y: top - 10}
+  const side = Math.max(68, space(map.rows)), top = upright ? 40 : Math.max(56, space(map.columns));
+  const label = (axis, k, room, place) => el("svg:text", {"font-size": font, "dominant-baseline": "central", ...place},
+    el("svg:title", {}, axis.numbered ? `${axis.name} ${k}: ${axis.labels[k]}` : `${axis.name} ${axis.labels[k]}`.trim()), k % Math.ceil(10 / room) ? "" : clipped(axis.labels[k]));
+  const rows = map.rows.labels.map((_, k) => label(map.rows, k, tall, {"text-anchor": "end", x: side - 6, y: (k + 0.5) * tall}));
+  const columns = map.columns.labels.map((_, k) => label(map.columns, k, wide, upright ? {"text-anchor": "middle", x: (k + 0.5) * wide, y: top - 10}
     : {"text-anchor": "start", transform: `translate(${(k + 0.5) * wide},${top - 5}) rotate(-90)`}));
   const frame = el("span", {class: "mark"});
   const written = el("svg:svg", {width: C * wide, height: R * tall, "aria-hidden": "true", style: "position:absolute;left:0;top:0;pointer-events:none"});

@@ -82,10 +82,10 @@ def words(fig, title, note):
         color=INK,
         **VERBATIM,
     )
-    lines = textwrap.fill(figure.drawable(note), int(width * 18), max_lines=2, placeholder=" …")
-    fig.text(
-        0.15 / width, 1 - 0.43 / height, lines, fontsize=7.5, color=SOFT, va="top", linespacing=1.3, **VERBATIM
-    )  # fmt: skip
+    lines = textwrap.wrap(figure.drawable(note), int(width * 17), max_lines=2, placeholder=" …")
+    for n, line in enumerate(lines):
+        y = 1 - (0.52 + 0.14 * n) / height
+        fig.text(0.15 / width, y, line, fontsize=7.5, color=SOFT, **VERBATIM)
 
 
 def axes(fig, left, top, width, height, label):
