@@ -11,7 +11,7 @@ from .heat import Heat, Scale
 WIDEST = 12.0  # inches
 LARGEST_MAP = (3.3, 2.6)  # inches
 CELL = (0.4, 0.22)  # inches, at most
-WRITTEN = 0.27  # inches: narrower cells have no room for a number
+WRITTEN = (0.27, 0.12)  # inches: smaller cells have no room for a number
 BAR, BETWEEN, ROW_GAP = 0.07, 0.5, 0.42  # a colour bar, after a map with its numbers, from row to row
 
 
@@ -66,7 +66,9 @@ def _panel(view, name, title):
     heat = view.heat(name)._replace(name=title)
     R, C = heat.values.shape
     cell = min(CELL[0], LARGEST_MAP[0] / C), min(CELL[1], LARGEST_MAP[1] / R)
-    return Panel(heat, view.scale(name), heat_figure.room(heat, cell), cell[0] >= WRITTEN, True)
+    space = heat_figure.room(heat, cell)
+    written = cell[0] >= WRITTEN[0] and space.height / R >= WRITTEN[1]
+    return Panel(heat, view.scale(name), space, written, True)
 
 
 def _in_rows(panels):
