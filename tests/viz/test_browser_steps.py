@@ -207,7 +207,8 @@ def test_sixty_four_tokens_stay_responsive(browse):
 def test_neurons_of_every_pair_and_channel(browse, T, D):
     q, k = np.random.default_rng(D).normal(size=(2, T, D))
     view = NeuronView(q, k, TOKENS[:T], causal=True)
-    probe = """
+    probe = (
+        """
       const map = all(".map")[0], plot = all("svg[role=application]")[0];
       out.pairs = [];
       for (let r = 0; r < T; r++) for (let c = 0; c < T; c++) {
@@ -220,7 +221,10 @@ def test_neurons_of_every_pair_and_channel(browse, T, D):
         out.pairs.push({score, channels, bars: all("rect", plot).map((b) => [b.dataset.bar, Number(b.getAttribute("height"))])});
       }
       out.written = all("text", map).map((t) => t.textContent);
-    """.replace("T;", f"{T};").replace("/ T", f"/ {T}").replace("D;", f"{D};")
+    """.replace("T;", f"{T};")
+        .replace("/ T", f"/ {T}")
+        .replace("D;", f"{D};")
+    )
     found = browse([view._repr_html_()], probe)
     for (i, j), pair in zip(np.ndindex(T, T), found["pairs"], strict=True):
         products = q[i] * k[j] / np.sqrt(D)

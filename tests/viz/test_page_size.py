@@ -28,7 +28,7 @@ def test_four_layers_of_four_heads_and_32_tokens_fit_in_100_kilobytes(tmp_path, 
 
 def test_one_head_of_32_tokens_too(tmp_path):
     q, k, v = np.random.default_rng(0).normal(size=(3, T, D)).astype(np.float32)
-    assert viz.AttentionSteps(q, k, v, TOKENS, causal=True).save(tmp_path / "steps.html").stat().st_size < 200_000
+    assert viz.AttentionSteps(q, k, v, TOKENS, causal=True).save(tmp_path / "steps.html").stat().st_size < 100_000
     assert viz.NeuronView(q, k, TOKENS, causal=True).save(tmp_path / "neuron.html").stat().st_size < 100_000
 
 
@@ -66,7 +66,9 @@ def test_twelve_kinds_of_views_in_one_notebook(browse, read_html):
     live = [view for view in (make() for make in gallery.examples().values()) if view.script]
     kinds = live[:12]
     assert len({type(view) for view in kinds}) == 12
-    cells = [f'<div class="jp-Cell"><div class="jp-OutputArea-output">{view._repr_html_()}</div></div>' for view in kinds]
+    cells = [
+        f'<div class="jp-Cell"><div class="jp-OutputArea-output">{view._repr_html_()}</div></div>' for view in kinds
+    ]
     assert not [attributes for _, attributes in read_html("".join(cells)).elements if "id" in attributes]
     probe = """
       out.ready = views.map((view) => view.dataset.ready);
