@@ -102,7 +102,7 @@ class AttentionSteps(View):
     def heat(self, name):
         """One of the arrays as a map with its labels."""
         tokens, keys = token_axis(self.tokens, "query"), token_axis(self.keys, "key")
-        rows = keys if name in ("k", "v") else channels(self.w_o.shape[0]) if name == "w_o" else tokens
+        rows = keys if name in ("k", "v") else channels(self.v.shape[1]) if name == "w_o" else tokens
         values = getattr(self, name)
         if name in ("largest", "sums"):
             columns = Axis("", ["max" if name == "largest" else "sum"])

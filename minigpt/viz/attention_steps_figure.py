@@ -73,7 +73,8 @@ def _panel(view, name, title):
 
 def _in_rows(panels):
     """As many maps in a row as fit; rows with the same labels as those of the map left of it need none."""
-    rows, room = [], 0.0
+    rows: list[list[Panel]] = []
+    room = 0.0
     for panel in panels:
         if rows and panel.heat.rows.labels == rows[-1][-1].heat.rows.labels:
             panel = panel._replace(labelled=False)

@@ -20,7 +20,7 @@ PARTS = ("q", "k", "products", "running")
 class NeuronView(View):
     """q, k, their product and its running sum for one query and one key, chosen on the map of the scores.
 
-    q, k, tokens, keys, mask, causal   those of AttentionSteps; a hidden pair is grey, its products are there all the same
+    q, k, tokens, keys, mask, causal   those of AttentionSteps; hidden pairs are grey, but have products too
     query, key   which pair is shown first; None: the last query, and the key that it scores highest
     title, note  str, or None for defaults
 

@@ -48,7 +48,7 @@ def test_neurons_are_those_of_the_breakdown(model, tok):
 
 
 def test_refusals(model, tok):
-    with pytest.raises(mg.ArgumentError, match="viz.AttentionSteps"):
+    with pytest.raises(mg.ArgumentError, match="pass them to viz"):
         attention_steps(RecurrentLM(RecurrentConfig(5, 1, 4)), tok, TEXT, 0, 0)
     with pytest.raises(mg.ArgumentError, match="layer is a number from 0 to 1, got 2"):
         attention_steps(model, tok, TEXT, 2, 0)

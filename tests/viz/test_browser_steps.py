@@ -1,4 +1,4 @@
-"""AttentionSteps and NeuronView in a real browser: every number shown is the arrays', to the digits that are printed."""
+"""AttentionSteps and NeuronView in a real browser: every number shown is the arrays', to the digits printed."""
 
 import re
 
@@ -133,7 +133,7 @@ def test_sums_are_written_out_with_their_numbers(browse):
     assert found["end"] == "· W_O"  # there is none after the last
     assert found["path"].count("→") == 6
     assert found["formula"] == "exp( Q Kᵀ / √d + mask − max ) / row sum · V · W_O"
-    assert [style.split("width")[0] for style in found["marks"]][0].startswith("top: 66px; left: 0px; height: 22px")
+    assert found["marks"][0].startswith("top: 66px; left: 0px; height: 22px")
     assert found["console"] == []
 
 
@@ -218,7 +218,8 @@ def test_neurons_of_every_pair_and_channel(browse, T, D):
         press(plot, "Home");
         for (let d = 0; d < D; d++) { channels.push(shown(document)); press(plot, "ArrowRight"); }
         press(plot, "Escape");
-        out.pairs.push({score, channels, bars: all("rect", plot).map((b) => [b.dataset.bar, Number(b.getAttribute("height"))])});
+        const bars = all("rect", plot).map((b) => [b.dataset.bar, Number(b.getAttribute("height"))]);
+        out.pairs.push({score, channels, bars});
       }
       out.written = all("text", map).map((t) => t.textContent);
     """.replace("T;", f"{T};")
@@ -232,8 +233,8 @@ def test_neurons_of_every_pair_and_channel(browse, T, D):
         score = re.search(r"score (−?[\d.e−]+?)most", pair["score"]).group(1)
         assert number(score) == pytest.approx(running[-1], rel=5.01e-4)
         assert ("masked" in pair["score"]) == (j > i)
-        read = [re.search(r"\(?(−?[\d.e−]+)\)? · \(?(−?[\d.e−]+)\)? ÷ √\d+ = (\S+); running sum (\S+) of", text).groups()
-                for text in pair["channels"]]  # fmt: skip
+        pattern = r"\(?(−?[\d.e−]+)\)? · \(?(−?[\d.e−]+)\)? ÷ √\d+ = (\S+); running sum (\S+) of"
+        read = [re.search(pattern, text).groups() for text in pair["channels"]]
         for n, wanted in enumerate((q[i], k[j], products, running)):
             assert_printed([number(numbers[n]) for numbers in read], wanted)
         for name, wanted in (("q", q[i]), ("k", k[j]), ("products", products), ("running", running)):
@@ -247,7 +248,8 @@ def test_a_click_holds_a_pair(browse):
     q, k = np.random.default_rng(0).normal(size=(2, 3, 4))
     probe = """
       const map = all(".map")[0];
-      const over = (r, c) => hover(map, (c + 0.5) / 3, (r + 0.5) / 3), click = () => map.dispatchEvent(new MouseEvent("click", {bubbles: true}));
+      const over = (r, c) => hover(map, (c + 0.5) / 3, (r + 0.5) / 3);
+      const click = () => map.dispatchEvent(new MouseEvent("click", {bubbles: true}));
       over(1, 2); click(); over(0, 0);
       out.held = shown(document);
       click(); out.other = shown(document);

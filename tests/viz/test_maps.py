@@ -1,5 +1,7 @@
 """Views of numbers by layer, head and position: what they take, refuse and say, and the pages they make."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -75,7 +77,7 @@ def test_a_note_of_two_lines_is_written_out_and_does_not_touch_the_map():
     assert " ".join(line.get_text() for line in lines) == view.note
     boxes = [text.get_window_extent() for text in (title, *lines)]
     boxes.append(next(ax for ax in fig.axes if ax.images).get_tightbbox())  # with its title
-    for above, below in zip(boxes, boxes[1:], strict=False):
+    for above, below in pairwise(boxes):
         assert above.y0 >= below.y1 - 1
     assert max(box.x1 for box in boxes) < fig.bbox.x1
 

@@ -40,7 +40,8 @@ def test_sixteen_layers_of_sixteen_heads_and_128_tokens(browse, attention, name)
     probe = """
       const nodes = () => document.getElementsByTagName("*").length;
       out.ready = views[0].dataset.ready;
-      out.painted = all("canvas").every((c) => c.width > 1 && c.getContext("2d").getImageData(0, 0, c.width, c.height).data.some((x) => x));
+      const pixels = (c) => c.getContext("2d").getImageData(0, 0, c.width, c.height).data;
+      out.painted = all("canvas").every((c) => c.width > 1 && pixels(c).some((x) => x));
       out.nodes = [nodes()];
       const from = performance.now();
       const places = all(".head .map").length ? all(".head .map").slice(0, 40) : all("[role=application]");
