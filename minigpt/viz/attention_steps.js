@@ -30,7 +30,7 @@ function draw(d) {
   const range = (n) => Array.from({length: n}, (_, k) => k);
   const query = () => [`query ${at.i} `, el("b", {}, d.tokens[at.i])], key = () => [`key ${at.j} `, el("b", {}, d.keys[at.j])];
   const pair = () => [...query(), " → ", ...key()];
-  const before = () => A.masked && d.steps.some((s) => s.makes.includes("masked")) ? "masked" : "scores";
+  const before = () => d.steps.some((s) => s.makes.includes("masked")) ? "masked" : "scores";
   const alive = () => range(Tk).some((j) => seen(at.i, j));
 
   // For each array that a step makes: words on the cell that is pointed at, and last how its number comes about.

@@ -150,7 +150,6 @@ class AttentionSteps(View):
             "note": self.note,
             "inputs": {name: exact(getattr(self, name)) for name in given},
             "seen": html.base64_text(np.packbits(self.seen)),
-            "maskless": bool(self.seen.all()),
             "tokens": [html.visible(token) for token in self.tokens],
             "keys": [html.visible(token) for token in self.keys],
             "steps": [step._asdict() for step in self.steps],
