@@ -6,6 +6,7 @@ from .head_scores import HeadScores, head_scores, repeated_tokens, scores_of
 from .hooks import PatchingResult, ablate, hooked, patch, patching_grid, run_with_hooks
 from .induction import induction_model
 from .initialisation import initialisation_study
+from .one_head import attention_steps, neuron_view
 from .recorder import Recorder
 from .recording import Recording
 from .residual import decompose, logit_attribution, logit_lens, neuron_breakdown
@@ -13,7 +14,7 @@ from .rollout import attention_rollout
 
 __all__ = [
     "Explanation", "HeadScores", "PatchingResult", "Recorder", "Recording", "ablate", "attention_rollout",
-    "attention_weights", "capture", "decompose", "explain", "head_scores", "hooked", "induction_model",
-    "initialisation_study", "logit_attribution", "logit_lens", "neuron_breakdown", "patch", "patching_grid",
-    "repeated_tokens", "run_with_hooks", "scores_of",
+    "attention_steps", "attention_weights", "capture", "decompose", "explain", "head_scores", "hooked",
+    "induction_model", "initialisation_study", "logit_attribution", "logit_lens", "neuron_breakdown", "neuron_view",
+    "patch", "patching_grid", "repeated_tokens", "run_with_hooks", "scores_of",
 ]  # fmt: skip

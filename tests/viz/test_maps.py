@@ -1,5 +1,7 @@
 """Views of numbers by layer, head and position: what they take, refuse and say, and the pages they make."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -65,6 +67,19 @@ def test_what_does_not_fit_is_refused_by_name(case):
     with pytest.raises(mg.MiniGPTError) as error:
         make()
     assert words in str(error.value)
+
+
+def test_a_note_of_two_lines_is_written_out_and_does_not_touch_the_map():
+    view = viz.AblationEffect(RNG.normal(size=(2, 4)), RNG.normal(size=2), baseline=1.53)
+    fig = view.fig()
+    fig.canvas.draw()
+    title, *lines = [text for text in fig.texts if text.get_text()]
+    assert " ".join(line.get_text() for line in lines) == view.note
+    boxes = [text.get_window_extent() for text in (title, *lines)]
+    boxes.append(next(ax for ax in fig.axes if ax.images).get_tightbbox())  # with its title
+    for above, below in pairwise(boxes):
+        assert above.y0 >= below.y1 - 1
+    assert max(box.x1 for box in boxes) < fig.bbox.x1
 
 
 def test_arrays_from_anywhere():
