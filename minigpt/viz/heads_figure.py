@@ -35,7 +35,13 @@ def draw(view):
         ax.set(xlim=(0, width), ylim=(0, height))
         title = figure.drawable(html.clip(view.title, int(width * 9)))
         ax.text(0.15, height - 0.3, title, fontsize=12, color=INK, **VERBATIM)
-        ax.text(0.15, height - 0.52, f"layer {view.layer}; line: attention weight, 0 to 1", fontsize=8, color=SOFT)
+        ax.text(
+            0.15,
+            height - 0.52,
+            f"layer {view.layers[view.layer]}; line: attention weight, 0 to 1",
+            fontsize=8,
+            color=SOFT,
+        )
         for k, head in enumerate(view.heads):
             _legend(ax, 0.15 + 0.6 * (k % LEGEND_ROW), height - 0.75 - 0.2 * (k // LEGEND_ROW), head)
         for side, labels, mask in ((0, queries, view.query_mask), (1, keys, view.key_mask)):

@@ -144,7 +144,7 @@ def short(value):
     """A number for a cell: three digits at most, no 0 before the point, as in the page."""
     digits = 0 if value == 0 or abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     text = f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no "-0.00"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+    return html.minus(text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text)
 
 
 def ink(scale, value):
