@@ -48,9 +48,10 @@ MAY_IMPORT["inspect"] = MAY_IMPORT["models"] | {"models", "optim", "finite_diffe
 MAY_IMPORT["debug"] = MAY_IMPORT["inspect"] | {"cuda_state"}  # the doctor asks what the card lacks
 MAY_IMPORT["training"] = MAY_IMPORT["models"] | {"models", "data", "optim"}
 MAY_IMPORT["generation"] = MAY_IMPORT["training"] | {"training", "viz"}
+MAY_IMPORT["reports"] = MAY_IMPORT["generation"] | {"generation", "inspect"}
 MAY_IMPORT["classroom"] = MAY_IMPORT["generation"] | {"generation", "inspect", "debug", "viz", "finite_differences"}
 MAY_IMPORT["bench"] = MAY_IMPORT["classroom"] | {"classroom"}
-MAY_IMPORT["cli"] = MAY_IMPORT["bench"] | {"bench"}
+MAY_IMPORT["cli"] = MAY_IMPORT["bench"] | {"bench", "reports"}
 MAY_IMPORT["__main__"] = {"cli"}
 
 HEAVY = {"numba", "matplotlib", "scipy", "tqdm", "safetensors", "torch", "transformers", "sacrebleu"}

@@ -7,9 +7,12 @@ from .hooks import PatchingResult, ablate, hooked, patch, patching_grid, run_wit
 from .initialisation import initialisation_study
 from .residual import decompose, logit_attribution, logit_lens, neuron_breakdown
 from .rollout import attention_rollout
+from .states import recurrent_states
+from .stream import LayerNumbers, stream_numbers
 
 __all__ = [
-    "Explanation", "HeadScores", "PatchingResult", "ablate", "attention_rollout", "capture", "decompose", "explain",
-    "head_scores", "hooked", "initialisation_study", "logit_attribution", "logit_lens", "neuron_breakdown", "patch",
-    "patching_grid", "repeated_tokens", "run_with_hooks", "scores_of",
+    "Explanation", "HeadScores", "LayerNumbers", "PatchingResult", "ablate", "attention_rollout", "capture",
+    "decompose", "explain", "head_scores", "hooked", "initialisation_study", "logit_attribution", "logit_lens",
+    "neuron_breakdown", "patch", "patching_grid", "recurrent_states", "repeated_tokens", "run_with_hooks", "scores_of",
+    "stream_numbers",
 ]  # fmt: skip
