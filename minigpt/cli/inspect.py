@@ -86,6 +86,7 @@ def run(args) -> int:
             max_tokens=args.max_tokens, title=f"Inside {args.model}",
             progress=lambda name: print(f"  {name}", file=sys.stderr, flush=True),
         )  # fmt: skip
+    print("  drawing", file=sys.stderr, flush=True)
     path = page.save(out)
     for name, reason in page.left_out.items():
         print(f"note: no {name}: {reason}", file=sys.stderr)

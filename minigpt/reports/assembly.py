@@ -25,7 +25,7 @@ from ..models import (
     RecurrentLM,
     RecurrentSeq2Seq,
 )
-from ..viz.base import checked_path
+from ..viz.base import View, checked_path
 from . import page
 from .encoders import ClassifierSubject, MaskedSubject
 from .gpt import GPTSubject
@@ -47,11 +47,15 @@ PAIRS = (EncoderDecoder, RecurrentSeq2Seq)
 
 @dataclass(frozen=True)
 class Section:
-    """One view on the page: its words (name, heading, what, how, see, attention), the view itself, and its HTML."""
+    """One view on the page: its words (name, heading, what, how, see, attention), and the view itself."""
 
     words: Words
-    view: object
-    html: str
+    view: View
+
+    @cached_property
+    def html(self) -> str:
+        """The view as a fragment; drawing its picture takes most of the time of a report."""
+        return self.view.to_html()
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def report(
         except (NotShownError, NumericsError) as reason:  # a model with NaN in its weights still has other views
             left_out[name] = str(reason)
             continue
-        sections.append(Section(function.words, view, view.to_html()))
+        sections.append(Section(function.words, view))
     if not sections:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise ArgumentError(f"nothing to show of this prompt: {reasons}")
