@@ -9,7 +9,7 @@ import numpy as np
 from ..generation import microscope
 from ..inspect import ablate, explain, logit_attribution
 from ..inspect import logit_lens as lens_of
-from ..viz import AblationEffect, HeatMaps, LogitLens, TokenScores
+from ..viz import AblationEffect, HeatMaps, LogitLens, TokenScores, html
 from .common import (
     attention_grid,
     embeddings,
@@ -151,16 +151,14 @@ def attribution(s):
     L, H = s.n_layer, s.model.config.n_head
     heads = [[share[f"h.{i}.attn.head.{h}"] for h in range(H)] for i in range(L)]
     mlps = [[share[f"h.{i}.mlp"]] for i in range(L)]
-    rest = ", ".join(
-        f"{name} {value:+.2f}".replace("-", "−")
-        for name, value in share.items()
-        if ".head." not in name and not name.endswith(".mlp")
-    )
+    rest = {name: share[name] for name in ("embedding", "position")}
+    rest["biases"] = sum(value for name, value in share.items() if name.endswith("bias"))
+    others = html.minus(", ".join(f"{name} {value:+.2f}" for name, value in rest.items()))
     a, b = s.texts([first, second])
     return HeatMaps(
         {"heads": heads, "MLPs": mlps}, columns={"MLPs": ["MLP"]}, row="layer", column="head",
         words="share of the lead, nats", diverging=True, title=f"Lead of {a!r} over {b!r}: {found.logit:.3f} nats",
-        note=f"Blue speaks for the first, vermilion for the second. The other parts: {rest}.",
+        note=f"Blue speaks for the first, vermilion for the second. Beside them: {others}.",
     )  # fmt: skip
 
 

@@ -111,7 +111,7 @@ def test_numbers_of_a_gpt():
     assert lens.targets == [*PROMPT[1:], None]
     maps = page.view("attribution").values
     lead = final[-1, order[0]] - final[-1, order[1]]
-    others = re.findall(r"(?:embedding|position|bias) ([+−][\d.]+)", page.view("attribution").note)
+    others = re.findall(r" ([+−]\d+\.\d+)", page.view("attribution").note)
     rest = sum(float(number.replace("−", "-")) for number in others)
     assert maps["heads"].sum() + maps["MLPs"].sum() + rest == pytest.approx(lead, abs=0.04)
     statistics = page.view("layer-statistics").values["GPT"]
@@ -247,7 +247,7 @@ def test_layers_tokens_and_views_are_chosen():
     assert grid.layers == [1]
     assert len(page.view("rollout").raw) == 2  # rollout has no meaning without all of them
     assert page.facts["prompt"] == f"5 tokens, the first of {len(TEXT)}"
-    with pytest.raises(ArgumentError, match=r"no view 'surprise' in this report; nearest"):
+    with pytest.raises(ArgumentError, match=r"no view 'surprise' in this report; there are: rollout"):
         page.view("surprise")
 
 
