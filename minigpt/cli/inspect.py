@@ -57,8 +57,8 @@ def layer_numbers(text: str) -> list[int]:
     """ "0,3-5" -> [0, 3, 4, 5]"""
     numbers: list[int] = []
     for part in text.split(","):
-        first, _, last = part.partition("-")
-        if not first.isdecimal() or (_ and not last.isdecimal()) or (last and int(last) < int(first)):
+        first, dash, last = part.partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()) or (last and int(last) < int(first)):
             raise argparse.ArgumentTypeError(f"layers are numbers and ranges such as 0,3-5; got {text!r}")
         numbers += range(int(first), int(last or first) + 1)
     return numbers
@@ -90,8 +90,8 @@ def run(args) -> int:
     path = page.save(out)
     for name, reason in page.left_out.items():
         print(f"note: no {name}: {reason}", file=sys.stderr)
-    if len(page.texts[0][1]) < int(page.facts["prompt"].split(" of ")[-1].split()[0].rstrip(".")):
-        print(f"note: of the prompt {page.facts['prompt']}; more with --max-tokens", file=sys.stderr)
+    if "first of" in page.facts["prompt"]:
+        print(f"note: of the prompt {page.facts['prompt']} are read; more with --max-tokens", file=sys.stderr)
     size = path.stat().st_size
     if size > LARGE_PAGE:
         print("note: a large page; fewer --views, --layers or --max-tokens make it smaller", file=sys.stderr)

@@ -153,7 +153,7 @@ def attribution(s):
     mlps = [[share[f"h.{i}.mlp"]] for i in range(L)]
     rest = {name: share[name] for name in ("embedding", "position")}
     rest["biases"] = sum(value for name, value in share.items() if name.endswith("bias"))
-    others = html.minus(", ".join(f"{name} {value:+.2f}" for name, value in rest.items()))
+    others = html.minus(", ".join(f"{name} {round(value, 2) + 0.0:+.2f}" for name, value in rest.items()))
     a, b = s.texts([first, second])
     return HeatMaps(
         {"heads": heads, "MLPs": mlps}, columns={"MLPs": ["MLP"]}, row="layer", column="head",

@@ -46,7 +46,7 @@ def _style() -> str:
 def _facts(report) -> str:
     rows = "".join(f"<dt>{attribute(name)}</dt><dd>{attribute(value)}</dd>" for name, value in report.facts.items())
     texts = "".join(
-        f'<p class="tokens"><b>{attribute(name)}</b> '
+        f'<p class="prompt-tokens"><b>{attribute(name)}</b> '
         + " ".join(
             f'<span title="token {k}">{attribute(visible(token))}</span>' for k, token in enumerate(tokens)
         )
@@ -73,7 +73,7 @@ def _section(section, sections) -> str:
     words = section.words
     headings = {other.words.name: other.words.heading for other in sections}
     see = [f'<a href="#{name}">{attribute(headings[name])}</a>' for name in words.see if name in headings]
-    links = [*([f"See also: {' '.join(see)}"] if see else [])]
+    links = [*([f"See also: {', '.join(see)}"] if see else [])]
     if words.attention:
         links.append('<a href="#caution">Attention is not explanation</a>')
     links.append('<a href="#top">Contents</a>')

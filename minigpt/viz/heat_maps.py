@@ -42,7 +42,8 @@ class HeatMaps(HeatView):
         for name, values in self.values.items():
             given = columns.get(name) if isinstance(columns, dict) else columns
             labels = _labels("columns", given, values.shape[1], names[1])
-            self.columns[name] = token_axis(labels, names[1]) if tokens else Axis(names[1], labels)
+            what = "" if isinstance(columns, dict) and name in columns else names[1]  # these labels say what they are
+            self.columns[name] = token_axis(labels, what) if tokens else Axis(what, labels)
         lowest = min(values.min() for values in self.values.values())
         diverging = bool(lowest < 0) if diverging is None else diverging
         if lowest < 0 and not diverging:
