@@ -91,7 +91,7 @@ def run(args) -> int:
     for name, reason in page.left_out.items():
         print(f"note: no {name}: {reason}", file=sys.stderr)
     if "first of" in page.facts["prompt"]:
-        print(f"note: of the prompt {page.facts['prompt']} are read; more with --max-tokens", file=sys.stderr)
+        print(f"note: the prompt is read in part: {page.facts['prompt']}; more with --max-tokens", file=sys.stderr)
     size = path.stat().st_size
     if size > LARGE_PAGE:
         print("note: a large page; fewer --views, --layers or --max-tokens make it smaller", file=sys.stderr)

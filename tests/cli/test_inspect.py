@@ -40,7 +40,7 @@ def test_a_page_is_written_and_said(folder, tmp_path, capsys):
     said, progress = capsys.readouterr()
     assert said == f"{out}: 2 views, {out.stat().st_size / 1e6:.1f} MB; open it in a browser\n"
     assert progress.splitlines()[1:4] == ["  surprise", "  attention-grid", "  drawing"]
-    assert "note: of the prompt 4 tokens, the first of 7 are read; more with --max-tokens" in progress
+    assert "note: the prompt is read in part: 4 tokens, the first of 7; more with --max-tokens" in progress
     text = out.read_text(encoding="utf-8")
     assert 'id="surprise"' in text
     assert '"layers":[1]' in text
