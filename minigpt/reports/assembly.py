@@ -143,7 +143,8 @@ def report(
     if not sections:
         reasons = "; ".join(f"{name}: {reason}" for name, reason in left_out.items())
         raise ArgumentError(f"nothing to show of this prompt: {reasons}")
-    title = title or f"Inside a {type(model).__name__}"
+    name = type(model).__name__
+    title = title or f"Inside {'an' if name[0] in 'AEIOU' else 'a'} {name}"
     return Report(title, subject.facts(), subject.texts_of_prompt(), sections, left_out)
 
 

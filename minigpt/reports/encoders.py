@@ -144,8 +144,8 @@ def blanks(s):
     "Which tokens surprise the model?",
     "The prompt, each token coloured by −ln p(token | all others) in nats: what it costs the model when that token "
     "alone is a blank.",
-    "Dark tokens do not follow from what stands around them; the sum over the text is its pseudo-log-likelihood "
-    "(Salazar et al. 2020).",
+    "Strongly coloured tokens do not follow from what stands around them; the sum over the text is its "
+    "pseudo-log-likelihood (Salazar et al. 2020).",
     ("blanks",),
 )
 def surprise_of_both_sides(s):
@@ -213,7 +213,7 @@ class ClassifierSubject(_Stack):
 )
 def classes(s):
     p = np.exp(log_softmax(s.by_layer()))
-    words = {"rows": s.classes, "row": "class", "words": "probability, 0 to 1"}
+    words = {"rows": s.classes, "row": "class", "words": "probability, 0 to 1", "high": 1.0}
     if s.by_token:
         return HeatMaps(
             {"probability": p[-1].T},

@@ -76,8 +76,8 @@ class GPTSubject(NextTokenSubject):
     "Which tokens surprise the model?",
     "The prompt, each token coloured by −ln p(token | those before it) in nats, and by the entropy of what the model "
     "expected there.",
-    "Dark means unexpected; the mean is the loss of the model on this text, and a token far above the entropy of its "
-    "place is a real surprise, not just an open place.",
+    "Strong colour means unexpected; the mean is the loss of the model on this text, and a token far above the "
+    "entropy of its place is a real surprise, not just an open place.",
     ("logit-lens", "next-token"),
 )
 def surprise(s):

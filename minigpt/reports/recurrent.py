@@ -40,7 +40,7 @@ def state_maps(layers: list[dict[str, np.ndarray]], tokens: list[str], title: st
     return HeatMaps(
         {f"layer {i}": found["state"][:, units].T for i, found in enumerate(layers)},
         rows=[str(unit) for unit in units], row="unit", columns=tokens, column="token", tokens=True, diverging=True,
-        words="state h, −1 to 1", title=title, note=f"{shown}Blue: above 0. Vermilion: below 0.",
+        words="state h", title=title, note=f"{shown}Blue: above 0. Vermilion: below 0.",
     )  # fmt: skip
 
 
@@ -51,7 +51,14 @@ def gate_maps(layers: list[dict[str, np.ndarray]], tokens: list[str], title: str
         raise NotShownError("a plain RNN has no gates")
     maps = {f"{name} gate": np.stack([found[name].mean(axis=1) for found in layers]) for name in names}
     return HeatMaps(
-        maps, row="layer", columns=tokens, column="token", tokens=True, words="mean over the units, 0 to 1", title=title
+        maps,
+        row="layer",
+        columns=tokens,
+        column="token",
+        tokens=True,
+        words="mean over the units, 0 to 1",
+        high=1.0,
+        title=title,
     )
 
 

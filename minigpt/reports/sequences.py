@@ -60,6 +60,15 @@ class SequenceSubject(Subject):
     def prompt_tokenizer(self):
         return self.src_tok or self.tok
 
+    def facts(self):
+        c, found = self.model.config, super().facts()
+        if getattr(c, "n_decoder_layer", None):
+            layers = f"{c.n_layer} layers"
+            found["shape"] = found["shape"].replace(
+                layers, f"{layers} of the encoder and {self.n_layer} of the decoder"
+            )
+        return found
+
     def texts_of_prompt(self):
         answer = "Target, as given" if self.given else "Target, the model's answer"
         return [("Source", self.tokens), (answer, self.answers)]
@@ -137,7 +146,7 @@ def answer(s):
     "surprise",
     "Which target tokens surprise the model?",
     "The target, each token coloured by −ln p(token | source, target so far) in nats.",
-    "The mean is the loss of the model on this pair; dark tokens are where it was least sure.",
+    "The mean is the loss of the model on this pair; strong colour is where it was least sure.",
     ("answer",),
 )
 def surprise(s):

@@ -19,6 +19,7 @@ class HeatMaps(HeatView):
     tokens    True: the columns are tokens of a text, whose whitespace is made visible and which are counted
     words     str, what the numbers are, with the unit
     diverging   True, False, or None: whether there is a number below 0
+    high      the number with the strongest colour, such as 1 for probabilities; None: the largest there is
     title, note   str, or None for defaults
 
     Attributes: `values` dict name -> (R, C) float64, read-only; `scale`, `title`, `note`.
@@ -27,7 +28,7 @@ class HeatMaps(HeatView):
 
     def __init__(
         self, maps, rows=None, columns=None, row="row", column="column", tokens=False, words="value", diverging=None,
-        title=None, note=None,
+        high=None, title=None, note=None,
     ):  # fmt: skip
         if not isinstance(maps, dict) or not maps:
             raise ArgumentError(f'maps needs a dict such as {{"state": (R, C)}}, got {type(maps).__name__}')
@@ -48,8 +49,12 @@ class HeatMaps(HeatView):
         diverging = bool(lowest < 0) if diverging is None else diverging
         if lowest < 0 and not diverging:
             raise ArgumentError(f"numbers from 0 up have colours without diverging; the smallest here is {lowest:.3g}")
-        high = max(float(np.abs(values).max()) for values in self.values.values()) or 1.0
-        self.scale = Scale(high, diverging, title_or(words, ""))
+        largest = max(float(np.abs(values).max()) for values in self.values.values())
+        if high is not None and not largest <= high * (1 + 1e-6):
+            raise ArgumentError(
+                f"high={high} is to have the strongest colour, but there is a number of size {largest:.4g}"
+            )
+        self.scale = Scale(float(high) if high is not None else largest or 1.0, diverging, title_or(words, ""))
         self.title = title_or(title, f"{', '.join(self.values)}")
         self.note = title_or(note, "Blue: above 0. Vermilion: below 0." if diverging else "")
 

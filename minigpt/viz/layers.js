@@ -3,9 +3,10 @@ function draw(d) {
   const W = 430, H = 300, panels = [];
   const now = el("div", {class: "now", "aria-live": "polite", style: `min-height:${1.45 * d.names.length + 2.4}em`},
     "Point at a chart, or tab to it and use the arrow keys, to read the numbers of a layer.");
-  // powers of ten; where there are few, 2 and 5 times them as well
+  // powers of ten; where there are few, 2 and 5 times them as well, and within a factor of ten round numbers
   function powers(low, high) {
-    const out = [], between = high - low < 1.2 ? [1, 2, 5] : [1], every = Math.ceil((high - low) / 7);
+    if (high - low < 0.9) return ticks(10 ** low, 10 ** high, 4).filter(([v]) => v > 0).map(([v]) => [Math.log10(v), number(v)]);
+    const out = [], between = high - low < 2.2 ? [1, 2, 5] : [1], every = Math.ceil((high - low) / 7);
     for (let k = Math.floor(low); k <= Math.ceil(high); k++) for (const m of between) {
       const at = k + Math.log10(m);
       if (at >= low - 1e-9 && at <= high + 1e-9 && k % every === 0) out.push([at, Math.abs(k) <= 3 ? String(Number((m * 10 ** k).toPrecision(1))) : minus(`${m}e${k}`)]);

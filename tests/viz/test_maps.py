@@ -56,6 +56,7 @@ WRONG = {
     "weights above 1": (lambda: viz.HeadTraining(np.full((1, 2, 2), 2.0), [0], "ab"), "1"),
     "maps of unequal height": (lambda: viz.HeatMaps({"a": np.ones((1, 2)), "b": np.ones((2, 2))}), "the same rows"),
     "below 0": (lambda: viz.HeatMaps({"a": [[-1.0]]}, diverging=False), "the smallest here is -1"),
+    "above the scale": (lambda: viz.HeatMaps({"a": [[2.0]]}, high=1.0), "high=1.0 is to have the strongest colour"),
     "no maps": (lambda: viz.HeatMaps([[1.0]]), "needs a dict"),
     "not square": (lambda: viz.HeadTraining(np.ones((1, 2, 3)), [0], "ab"), "square"),
     "a cycle": (lambda: viz.ComputationGraph([{"id": c, "label": c} for c in "ab"], [("a", "b"), ("b", "a")]), "cycle"),
@@ -111,7 +112,8 @@ def test_maps_of_any_numbers():
     assert view.scale == (2.0, True, "share, nats")
     assert [heat.columns.labels for heat in view.maps()] == [["0", "1"], ["MLP"]]
     assert "Colour is the share, nats. heads: heat map of 1 layer by 2 heads" in view.alt()
-    alone = viz.HeatMaps({"p": [[0.5]]})
+    alone = viz.HeatMaps({"p": [[0.5]]}, high=1)
+    assert alone.scale.high == 1.0
     assert alone.maps()[0].name == ""
     assert alone.scale.diverging is False
 
