@@ -49,7 +49,7 @@ def test_rnn_has_states_alone():
 
 
 def test_refused():
-    with pytest.raises(ArgumentError, match="an nn.RNN, nn.LSTM or nn.GRU, got Linear"):
+    with pytest.raises(ArgumentError, match=r"an nn\.RNN, nn\.LSTM or nn\.GRU, got Linear"):
         recurrent_states(nn.Linear(3, 5), X)
     with pytest.raises(ShapeError, match="one text at a time"):
         recurrent_states(nn.RNN(3, 5, rng=0), X[None])
