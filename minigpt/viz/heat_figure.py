@@ -134,7 +134,7 @@ def add_bar(fig, scale, left, top, tall):
     bar = fig.colorbar(
         ScalarMappable(norm(scale), colour_map(scale)), cax=axes(fig, left, top, 0.12, tall, "colour bar")
     )
-    words = textwrap.fill(figure.drawable(scale.words), max(16, int(tall * 16)), max_lines=2, placeholder="…")
+    words = textwrap.fill(figure.drawable(scale.words), max(16, int(tall * 16)), max_lines=3, placeholder="…")
     bar.set_label(words, fontsize=8, color=SOFT, **VERBATIM)
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)
