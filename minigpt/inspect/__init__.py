@@ -11,10 +11,13 @@ from .recorder import Recorder
 from .recording import Recording
 from .residual import decompose, logit_attribution, logit_lens, neuron_breakdown
 from .rollout import attention_rollout
+from .states import recurrent_states
+from .stream import LayerNumbers, stream_numbers
 
 __all__ = [
-    "Explanation", "HeadScores", "PatchingResult", "Recorder", "Recording", "ablate", "attention_rollout",
-    "attention_steps", "attention_weights", "capture", "decompose", "explain", "head_scores", "hooked",
-    "induction_model", "initialisation_study", "logit_attribution", "logit_lens", "neuron_breakdown", "neuron_view",
-    "patch", "patching_grid", "repeated_tokens", "run_with_hooks", "scores_of",
+    "Explanation", "HeadScores", "LayerNumbers", "PatchingResult", "Recorder", "Recording", "ablate",
+    "attention_rollout", "attention_steps", "attention_weights", "capture", "decompose", "explain", "head_scores",
+    "hooked", "induction_model", "initialisation_study", "logit_attribution", "logit_lens", "neuron_breakdown",
+    "neuron_view", "patch", "patching_grid", "recurrent_states", "repeated_tokens", "run_with_hooks", "scores_of",
+    "stream_numbers",
 ]  # fmt: skip

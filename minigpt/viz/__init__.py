@@ -22,6 +22,7 @@ _HOME = {
     "HeadScores": "head_scores",
     "HeadTraining": "head_training",
     "HeadView": "heads",
+    "HeatMaps": "heat_maps",
     "KernelThreads": "threads",
     "LayerHistograms": "histograms",
     "LayerStatistics": "layers",
@@ -40,9 +41,9 @@ _HOME = {
 
 __all__ = [
     "AblationEffect", "AttentionGrid", "AttentionRollout", "AttentionSteps", "BackwardSteps", "Comparison",
-    "ComputationGraph", "CrossAttention", "EmbeddingPCA", "HeadScores", "HeadTraining", "HeadView", "KernelThreads",
-    "LayerHistograms", "LayerStatistics", "LogitLens", "LossCurve", "LossMask", "NeuronView", "PatchingGrid",
-    "PositionCosine", "ReliabilityDiagram", "SamplingSteps", "TokenScores", "View", "visible",
+    "ComputationGraph", "CrossAttention", "EmbeddingPCA", "HeadScores", "HeadTraining", "HeadView", "HeatMaps",
+    "KernelThreads", "LayerHistograms", "LayerStatistics", "LogitLens", "LossCurve", "LossMask", "NeuronView",
+    "PatchingGrid", "PositionCosine", "ReliabilityDiagram", "SamplingSteps", "TokenScores", "View", "visible",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__, globals(), _HOME)

@@ -37,7 +37,9 @@ def draw(view):
         title = figure.drawable(html.clip(view.title, int(width * 9)))
         ax.text(0.15, height - 0.3, title, fontsize=12, color=INK, **VERBATIM)
         least = _least(view)
-        words = f"layer {view.layer}; line: attention weight, 0 to 1" + (f", from {least:.2f} up" if least else "")
+        words = f"layer {view.layers[view.layer]}; line: attention weight, 0 to 1" + (
+            f", from {least:.2f} up" if least else ""
+        )
         ax.text(0.15, height - 0.52, words, fontsize=8, color=SOFT)
         for k, head in enumerate(view.heads):
             _legend(ax, 0.15 + 0.6 * (k % LEGEND_ROW), height - 0.75 - 0.2 * (k // LEGEND_ROW), head)

@@ -1,7 +1,7 @@
 // One heat map with labels: a canvas of one pixel a cell, a frame around the cell pointed at, arrow keys.
 const limit = (x, low, high) => Math.max(low, Math.min(high, x));
 const clipped = (text, most = 14) => { const c = [...text]; return c.length > most ? c.slice(0, most - 1).join("") + "…" : text; };
-const number = (x) => Number.isNaN(x) ? "masked" : x === 0 ? "0" : String(Number(x.toPrecision(4)));
+const number = (x) => Number.isNaN(x) ? "masked" : x === 0 ? "0" : minus(String(Number(x.toPrecision(4))));
 const textWidth = (text, font) => { const pen = el("canvas").getContext("2d"); pen.font = `${font}px sans-serif`; return pen.measureText(text).width; };
 const hex = (colour) => [1, 3, 5].map((k) => parseInt(colour.slice(k, k + 2), 16));
 
@@ -24,8 +24,17 @@ const inkOn = ([r, g, b, a]) => a < 130 ? "var(--ink)" : 0.3 * r + 0.59 * g + 0.
 // A row or column in words, its name bold.
 const told = (axis, k) => axis.numbered ? [`${axis.name} ${k} `, el("b", {}, axis.labels[k])] : [el("b", {}, `${axis.name} ${axis.labels[k]}`.trim())];
 
-// map: {name, rows, columns, values, written, cell}, values an array or base64, cell its [width, height] or left out;
-// shade: of shader(); point(r, c) is called when a cell is pointed at.
+// Numbers of one or several maps of R × C; of causal maps the page has only the lower triangles.
+function unpacked(text, triangle, R, C) {
+  const given = floats(text);
+  if (!triangle) return given;
+  const N = given.length / (R * (R + 1) / 2), out = new Float32Array(N * R * C).fill(NaN);
+  for (let n = 0, k = 0; n < N; n++) for (let i = 0; i < R; i++) for (let j = 0; j <= i; j++) out[(n * R + i) * C + j] = given[k++];
+  return out;
+}
+
+// map: {name, rows, columns, values, triangle, written, cell}, values an array or base64, cell its [width, height] or left
+// out; shade: of shader(); point(r, c) is called when a cell is pointed at.
 // Returns {node, focus, values, paint(values), mark(r, c)}; mark(r) frames a row, mark(null, c) a column, mark() nothing.
 function heatMap(map, shade, point, title) {
   const R = map.rows.labels.length, C = map.columns.labels.length;
@@ -51,7 +60,7 @@ function heatMap(map, shade, point, title) {
     el("div", {class: "up"}, el("svg:svg", {width: C * wide, height: top, "aria-hidden": "true"}, ...columns)),
     el("div", {class: "side"}, el("svg:svg", {width: side, height: R * tall, "aria-hidden": "true"}, ...rows)), cells);
   const self = {
-    node, focus: () => node.focus({preventScroll: true}), values: typeof map.values === "string" ? floats(map.values) : map.values,
+    node, focus: () => node.focus({preventScroll: true}), values: typeof map.values === "string" ? unpacked(map.values, map.triangle, R, C) : map.values,
     paint(values) {
       self.values = values;
       const image = new ImageData(C, R);
@@ -87,7 +96,7 @@ function heatMap(map, shade, point, title) {
   return self;
 }
 // a number in a cell: three digits mostly, no "0" before the point, 1.2e5 from 100 000 up
-const short = (v) => { if (v === -Infinity) return "−∞"; if (Math.abs(v) >= 1e5) return v.toExponential(1).replace("+", ""); const t = Math.abs(v) >= 100 || v === 0 ? v.toFixed(0) : Math.abs(v) >= 10 ? v.toFixed(1) : v.toFixed(2); return t.replace(/^-(0\.0*)$/, "$1").replace(/^(-?)0\./, "$1."); };
+const short = (v) => { if (v === -Infinity) return "−∞"; if (Math.abs(v) >= 1e5) return minus(v.toExponential(1).replace("+", "")); const t = Math.abs(v) >= 100 || v === 0 ? v.toFixed(0) : Math.abs(v) >= 10 ? v.toFixed(1) : v.toFixed(2); return minus(t.replace(/^-(0\.0*)$/, "$1").replace(/^(-?)0\./, "$1.")); };
 
 // The colours from one end of the scale to the other.
 function colourBar(scale, shade) {

@@ -130,7 +130,7 @@ def add_bar(fig, scale, left, top, tall):
     bar = fig.colorbar(
         ScalarMappable(norm(scale), colour_map(scale)), cax=axes(fig, left, top, 0.12, tall, "colour bar")
     )
-    words = textwrap.fill(figure.drawable(scale.words), max(16, int(tall * 16)), max_lines=2, placeholder="…")
+    words = textwrap.fill(figure.drawable(scale.words), max(16, int(tall * 16)), max_lines=3, placeholder="…")
     bar.set_label(words, fontsize=8, color=SOFT, **VERBATIM)
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)
@@ -145,7 +145,7 @@ def short(value):
         return f"{mantissa}e{int(exponent)}"
     digits = 0 if value == 0 or abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     text = f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no "-0.00"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+    return html.minus(text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text)
 
 
 def ink(scale, value):
