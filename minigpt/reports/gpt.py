@@ -20,6 +20,7 @@ from .common import (
     positions,
     rollout,
 )
+from .one_head import attention_steps, neurons
 from .subject import NotShownError, Subject, log_softmax, section
 
 NEW_TOKENS = 8
@@ -185,7 +186,7 @@ def ablation(s):
 
 
 VIEWS = (
-    surprise, next_token, explanation, attention_grid, head_view, rollout, head_scores_on_repeats, logit_lens,
-    attribution, ablation, embeddings, positions, layer_statistics, histograms,
+    surprise, next_token, explanation, attention_grid, head_view, attention_steps, neurons, rollout,
+    head_scores_on_repeats, logit_lens, attribution, ablation, embeddings, positions, layer_statistics, histograms,
 )  # fmt: skip
 GPTSubject.views = VIEWS

@@ -18,8 +18,8 @@ from minigpt.tokenizers import BPETokenizer
 
 PROMPT = "the cat sat"
 VIEWS = {
-    "gpt": "surprise next-token explanation attention-grid head-view rollout head-scores logit-lens attribution "
-    "ablation embeddings positions layer-statistics histograms",
+    "gpt": "surprise next-token explanation attention-grid head-view attention-steps neurons rollout head-scores "
+    "logit-lens attribution ablation embeddings positions layer-statistics histograms",
     "encoder-decoder": "answer surprise cross-attention cross-lines encoder-attention decoder-attention embeddings "
     "layer-statistics histograms",
     "masked": "blanks surprise attention-grid head-view rollout head-scores embeddings positions layer-statistics "
