@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import minigpt as mg
+from minigpt.classroom.__main__ import parser as classroom
 from minigpt.cli import build_parser
 
 ROOT = Path(__file__).parents[2]
@@ -136,8 +137,9 @@ def test_commands_of_the_readme_exist(name):
     commands = [re.sub(r"\s+#.*", "", line) for line in lines if "-m minigpt" in line]
     assert len(commands) >= 5
     for command in commands:
-        words = re.findall(r'"[^"]*"|\S+', command.split("-m minigpt", 1)[1])
-        build_parser().parse_args([word.strip('"') for word in words])  # exits if one is wrong
+        words = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', command.split("-m minigpt", 1)[1])]
+        parser, given = (classroom, words[1:]) if words[0] == ".classroom" else (build_parser, words)
+        parser().parse_args(given)  # exits if a word is wrong
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", "\n".join(lines), re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
