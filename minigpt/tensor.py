@@ -168,6 +168,11 @@ def _on_one_device(op, row, tensors, arrays):
         ]
     for i, a in enumerate(arrays):
         if a is not None and not row.is_array(a):
+            if row_of(a) is None and not isinstance(a, np.ndarray):
+                raise BackendError(
+                    f"{op.__name__}: the .data of input {i} is no array but a {type(a).__name__}; write "
+                    "t.data = np.asarray(value), or t.data[...] = value to keep its shape"
+                )
             raise BackendError(
                 f"{op.__name__}: input {i} lies on another device than the {row.name!r} row works on; "
                 "move it with .to(...) or choose the row with mg.use(...)"

@@ -278,3 +278,12 @@ def test_kernels_can_be_used_alone(tmp_path):
         tmp_path,
     )
     assert (done.returncode, done.stdout.split()) == (0, ["0.25", "False"]), done.stderr
+
+
+def test_data_that_is_no_array_is_told_as_such():
+    t = mg.Tensor([1.0, 2.0])
+    t.data = np.float32(3)
+    with pytest.raises(mg.BackendError, match=r"Exp: the \.data of input 0 is no array but a float32; write t\.data = "):
+        t.exp()
+    t.data = np.asarray(t.data)
+    assert t.exp().item() == pytest.approx(np.exp(3), rel=1e-6)
