@@ -168,7 +168,7 @@ def _on_one_device(op, row, tensors, arrays):
         ]
     for i, a in enumerate(arrays):
         if a is not None and not row.is_array(a):
-            if row_of(a) is None and not isinstance(a, np.ndarray):
+            if isinstance(a, np.generic | int | float | list | tuple):  # somebody wrote to .data
                 raise BackendError(
                     f"{op.__name__}: the .data of input {i} is no array but a {type(a).__name__}; write "
                     "t.data = np.asarray(value), or t.data[...] = value to keep its shape"

@@ -283,7 +283,9 @@ def test_kernels_can_be_used_alone(tmp_path):
 def test_data_that_is_no_array_is_told_as_such():
     t = mg.Tensor([1.0, 2.0])
     t.data = np.float32(3)
-    with pytest.raises(mg.BackendError, match=r"Exp: the \.data of input 0 is no array but a float32; write t\.data = "):
+    with pytest.raises(
+        mg.BackendError, match=r"Exp: the \.data of input 0 is no array but a float32; write t\.data = "
+    ):
         t.exp()
     t.data = np.asarray(t.data)
     assert t.exp().item() == pytest.approx(np.exp(3), rel=1e-6)
