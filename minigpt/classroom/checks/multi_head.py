@@ -150,8 +150,8 @@ def keys_first(qkv, n_head):
 
 
 @exercise.mistake(
-    "You added the outputs of the heads up. They stand side by side, (H, D) becoming C channels again; bringing them together "
-    "is left to the matrix that comes after."
+    "You added the outputs of the heads up. They stand side by side, (H, D) becoming C channels again; bringing them "
+    "together is left to the matrix that comes after."
 )
 def heads_added(qkv, n_head):
     return _answer(qkv, n_head, merge=lambda y: y.sum(axis=1))

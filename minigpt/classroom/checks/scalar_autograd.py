@@ -201,9 +201,7 @@ class TanhWithoutSquare(_Right):
         return type(self)(t, (self,), (1 - t,))
 
 
-@exercise.mistake(
-    "The slope of your tanh is 1 - a², taken at the input. It is 1 - t², where t is the result, tanh(a)."
-)
+@exercise.mistake("The slope of your tanh is 1 - a², taken at the input. It is 1 - t², where t is the result, tanh(a).")
 class TanhAtInput(_Right):
     def tanh(self):
         return type(self)(math.tanh(self.data), (self,), (1 - self.data**2,))
