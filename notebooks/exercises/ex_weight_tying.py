@@ -20,8 +20,8 @@
 # logits = h @ weight^T          (N, V)      the head: how well h fits the row of each word
 # ```
 #
-# Given dlogits = d loss / d logits (N, V), what is d loss / d weight? A change of the matrix acts in two places at once.
-# So there are two ways back, and two shares:
+# Given dlogits = d loss / d logits (N, V), what is d loss / d weight? A change of the matrix acts in two places at
+# once. So there are two ways back, and two shares:
 #
 # - **From the head.** As if the matrix of the embedding was another one, and constant.
 # - **From the embedding.** As if the matrix of the head was another one, and constant: back through the head to h, back

@@ -86,8 +86,8 @@ def without_correction(p, g, m, v, t, lr, betas, eps):
 
 
 @exercise.mistake(
-    "You corrected m but not v. v begins at 0 as well, and is a thousandth of the squared gradient after one step: your "
-    "first steps are about 30 times too long."
+    "You corrected m but not v. v begins at 0 as well, and is a thousandth of the squared gradient after one step: "
+    "your first steps are about 30 times too long."
 )
 def only_m_corrected(p, g, m, v, t, lr, betas, eps):
     m, v = _averages(g, m, v, betas)
@@ -101,8 +101,8 @@ def only_v_corrected(p, g, m, v, t, lr, betas, eps):
 
 
 @exercise.mistake(
-    "You returned the corrected averages. The correction is for this step alone; the next one must go on with the plain "
-    "m and v, or it is corrected twice."
+    "You returned the corrected averages. The correction is for this step alone; the next one must go on with the "
+    "plain m and v, or it is corrected twice."
 )
 def returns_corrected(p, g, m, v, t, lr, betas, eps):
     m, v = _hats(*_averages(g, m, v, betas), t, betas)

@@ -82,8 +82,8 @@ def head_only(dlogits, ids, weight):
 
 
 @exercise.mistake(
-    "Your dweight is what comes from the embedding; the matrix was used in the head too. The head's share reaches every "
-    "word of the vocabulary, the embedding's only those that were read."
+    "Your dweight is what comes from the embedding; the matrix was used in the head too. The head's share reaches "
+    "every word of the vocabulary, the embedding's only those that were read."
 )
 def embedding_only(dlogits, ids, weight):
     return _answer(dlogits, ids, weight, total=lambda head, embedding: embedding)
