@@ -135,10 +135,11 @@ def _outcome(ex: Exercise, answer, case: Case, untouched: Case) -> Outcome:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a student's code raises is what we report
         return Outcome(error=error)
     after, before = ex.arguments(case), ex.arguments(untouched)
-    for name, array in before.items():
-        if isinstance(array, np.ndarray) and name not in ex.in_place and not same(after[name], array, 0.0):
-            return Outcome(note=f"the function overwrote its argument {name}, which belongs to the caller; "
-                                f"`a = a - b` makes a new array, `a -= b` does not")  # fmt: skip
+    for name, value in before.items():
+        if isinstance(value, np.ndarray | list) and name not in ex.in_place and not same(after[name], value, 0.0):
+            how = "`a = a - b` makes a new array, `a -= b` does not"
+            how = "`list(a)` makes a copy to work on" if isinstance(value, list) else how
+            return Outcome(note=f"the function overwrote its argument {name}, which belongs to the caller; {how}")
     if len(ex.outputs) == 1:
         return Outcome(_copied([result]))
     names = ", ".join(ex.outputs)

@@ -150,6 +150,17 @@ def test_overwriting_an_argument_is_told():
     assert "overwrote its argument x" in first_problem(in_place)
 
 
+def test_overwriting_a_list_is_told_too():
+    def in_place(tokens, merges):
+        joined = exercise("bpe_merge").right(tokens, merges)
+        tokens[:] = joined
+        return tokens
+
+    problem = first_problem(in_place, "bpe_merge")
+    assert "overwrote its argument tokens" in problem
+    assert "`list(a)` makes a copy" in problem
+
+
 def test_a_pair_is_asked_for_and_half_of_it_has_half_the_points():
     def loss_only(logits, targets):
         return exercise("cross_entropy").right(logits, targets)[0]
