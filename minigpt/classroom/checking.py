@@ -6,7 +6,7 @@ import sys
 import warnings
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from textwrap import fill, indent
 from typing import Any, NamedTuple
 
@@ -154,6 +154,21 @@ def _copied(results) -> tuple:
     return tuple(np.array(result) if type(result) is np.ndarray else result for result in results)
 
 
+@lru_cache(maxsize=32)
+def _right_outcomes(ex: Exercise, seed: int) -> list[Outcome]:
+    """Kept, as those of the mistakes: a student checks again and again, and a class is checked on the same cases."""
+    return outcomes(ex, ex.right, seed)
+
+
+@lru_cache(maxsize=32)
+def _mistakes_outcomes(ex: Exercise, seed: int) -> list[tuple[Mistake, list[Outcome]]]:
+    found = [(mistake, outcomes(ex, mistake.answer, seed)) for mistake in ex.mistakes]
+    for error in (outcome.error for _, known in found for outcome in known):
+        if error is not None:
+            error.__traceback__ = None  # it would keep the arrays of every frame
+    return found
+
+
 class Candidate(NamedTuple):
     """A mistake beside an answer. explains: for each case, whether both are wrong in the same way"""
 
@@ -169,7 +184,7 @@ class Comparison:
     def __init__(self, ex: Exercise, answer: Any, seed: int):
         self.ex, self.seed = ex, seed
         self.cases = ex.cases(seed)
-        self.got, self.wanted = outcomes(ex, answer, seed), outcomes(ex, ex.right, seed)
+        self.got, self.wanted = outcomes(ex, answer, seed), _right_outcomes(ex, seed)
 
     def agree(self, some: list[Outcome], others: list[Outcome]) -> list[bool]:
         """Case by case, in the outputs that the case's part looks at."""
@@ -180,8 +195,7 @@ class Comparison:
     def candidates(self) -> list[Candidate]:
         """The exercise's mistakes, those that agree with the answer on most cases first."""
         found = []
-        for mistake in self.ex.mistakes:
-            known = outcomes(self.ex, mistake.answer, self.seed)
+        for mistake, known in _mistakes_outcomes(self.ex, self.seed):
             agree, right = self.agree(self.got, known), self.agree(known, self.wanted)
             explains = [a and not r for a, r in zip(agree, right, strict=True)]
             found.append(Candidate(sum(agree), mistake, known, explains))

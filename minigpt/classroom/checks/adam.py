@@ -105,7 +105,8 @@ def only_v_corrected(p, g, m, v, t, lr, betas, eps):
     "plain m and v, or it is corrected twice."
 )
 def returns_corrected(p, g, m, v, t, lr, betas, eps):
-    m, v = _hats(*_averages(g, m, v, betas), t, betas)
+    m, v = _averages(g, m, v, betas)
+    m, v = _hats(m, v, t, betas)
     return p - lr * m / (np.sqrt(v) + eps), m, v
 
 
