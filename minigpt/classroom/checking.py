@@ -241,7 +241,7 @@ def _problem(ex: Exercise, part: Part, got: Outcome, wanted: Outcome) -> str:
     if got.error is not None:
         line = raised_at(got.error)
         text = f"{type(got.error).__name__}: {got.error}"
-        if line is None and isinstance(got.error, TypeError):
+        if line is None and isinstance(got.error, TypeError) and "argument" in str(got.error):
             return f"{text}\nit must be possible to call it as {ex.signature}"
         return f"{text}\nat {line}" if line else text
     if got.note:
@@ -268,7 +268,8 @@ def _call(ex: Exercise, case: Case) -> str:
             arrays.append(head + text.replace("\n", "\n" + " " * len(head)))
         else:
             short.append(f"{name}={value!r}" if len(repr(value)) <= 60 else name)
-    return "\n".join([f"{case.label}: {ex.answer}({', '.join(short)})", *arrays])
+    given = ", ".join(short)
+    return "\n".join([f"{case.label}: {ex.answer}" + (f" tried with {given}" if ex.runs else f"({given})"), *arrays])
 
 
 @contextmanager

@@ -39,6 +39,8 @@
 # got 1, and the product d * a has got 1. The product hands d its slope a = 2: d.grad = 1 + 2 = 3. Only now may d hand
 # on: a gets 3 * b = 9, and from the product directly d = 6, together 15; b gets 3 * a = 6. (Check it: the result is
 # ab + a²b, its derivative by a is b + 2ab = 3 + 12 = 15, by b a + a² = 6.)
+#
+# The check gives a point for the values alone: write the three operations first, then `backward`.
 
 # %% [markdown]
 # <details><summary>Hint 1: a new number</summary>
@@ -93,8 +95,8 @@ class Value:
         ### END SOLUTION
 
     def backward(self):
-        """Add to the grad of everything that self was made of its share."""
-        ### BEGIN SOLUTION: put all numbers in order, give self the grad 1.0, let each one hand its inputs their share
+        """Give everything that self was made of its share of the gradient."""
+        ### BEGIN SOLUTION: order all numbers, give self the grad 1.0, let each one hand its inputs their share
         order, seen, todo = [], set(), [(self, False)]
         while todo:
             node, inputs_are_in = todo.pop()
