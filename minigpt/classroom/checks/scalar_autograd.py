@@ -251,12 +251,21 @@ class LeftOnly(_Right):
 class OncePerWay(_Right):
     def backward(self):
         self.grad = 1.0
-        self.walk()
+        todo = [self]  # as if each number called its inputs, without the limit on calls
+        while todo:
+            node = todo.pop()
+            node.push()
+            todo += reversed(node.inputs)
 
-    def walk(self):
-        self.push()
-        for x in self.inputs:
-            x.walk()
+
+@exercise.mistake(
+    "Your backward() calls backward() of the inputs, and that sets their gradient to 1, whatever has come in. Only the "
+    "number that it is called on from outside begins with 1; passing on is another task."
+)
+class BackwardOfInputs(_Right):
+    def backward(self):
+        for node in self.order():
+            node.grad = 1.0
 
 
 @exercise.mistake(
