@@ -213,3 +213,12 @@ def shares_exchanged(p, g, m, v, t, lr, betas, eps):
     m, v = (1 - b1) * m + b1 * g, (1 - b2) * v + b2 * g * g
     mh, vh = _hats(m, v, t, betas)
     return p - lr * mh / (np.sqrt(vh) + eps), m, v
+
+
+@exercise.mistake(
+    "Two things: the averages are not corrected for having begun at 0 (divide m by 1 - beta1^t, v by 1 - beta2^t), and "
+    "eps stands under the root, where it counts as sqrt(eps) = 0.0001; it is added to the root."
+)
+def eps_under_root_without_correction(p, g, m, v, t, lr, betas, eps):
+    m, v = _averages(g, m, v, betas)
+    return p - lr * m / np.sqrt(v + eps), m, v

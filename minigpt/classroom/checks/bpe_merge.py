@@ -202,3 +202,14 @@ def from_the_right(tokens, merges):
 @exercise.mistake("You returned the text as one string; wanted is the list of its tokens.")
 def one_string(tokens, merges):
     return " ".join(bpe_merge(tokens, merges))
+
+
+@exercise.mistake(
+    'You replace in one long string with spaces between the tokens. There "a b" is also found in "a bc" and in "xa '
+    'b", where the tokens are others. Compare whole tokens, two neighbours at a time.'
+)
+def replaced_in_a_string(tokens, merges):
+    text = " ".join(tokens)
+    for a, b in merges:
+        text = text.replace(f"{a} {b}", a + b)
+    return text.split(" ")

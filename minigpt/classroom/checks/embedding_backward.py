@@ -170,3 +170,14 @@ def first_sequence_only(dy, ids, V):
 )
 def out_of_step(dy, ids, V):
     return embedding_backward(dy.reshape(-1, dy.shape[-1]), ids.T.ravel(), V)
+
+
+@exercise.mistake(
+    "Your loop takes one sequence at a time, and `dweight[ids[b]] += dy[b]` writes each row once: a token that stands "
+    "twice in the same sequence loses a share. Flatten both, and go token by token."
+)
+def sequence_by_sequence(dy, ids, V):
+    dweight = _table(V, dy)
+    for i, t in enumerate(ids):
+        dweight[t] += dy[i]
+    return dweight

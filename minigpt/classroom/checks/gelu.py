@@ -157,3 +157,9 @@ def tanh_by_exponentials(x):
     u = _u(x)
     t = (np.exp(u) - np.exp(-u)) / (np.exp(u) + np.exp(-u))
     return 0.5 * x * (1 + t), 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * ROOT * (1 + 3 * A * x * x)
+
+
+@exercise.mistake("The factor of x³ is 0.044715; yours is ten times as large, a nought is missing after the point.")
+def nought_missing(x):
+    u = _u(x, a=10 * A)
+    return _value(x, u), _slope(x, u, ROOT * (1 + 30 * A * x * x))

@@ -172,3 +172,27 @@ def merged_strided(qkv, n_head):
 def one_head_only(qkv, n_head):
     q, k, v, _ = multi_head(qkv, n_head)
     return q, k, v, multi_head(qkv, 1)[3]
+
+
+@exercise.mistake(
+    "T and D are exchanged in your heads: they are (B, H, D, T). Attention multiplies along the last axis, which must"
+    " be the channels; in front of it the tokens: (B, H, T, D)."
+)
+def channels_before_tokens(qkv, n_head):
+    return _answer(
+        qkv,
+        n_head,
+        split=lambda x, H: _split(x, H).swapaxes(-1, -2),
+        merge=lambda y: _merge(y.swapaxes(-1, -2)),
+    )
+
+
+@exercise.mistake(
+    "Your tokens see those after them: y is right for the last token only. The attention of a language model is "
+    "causal, as the `attend` that is given."
+)
+def not_causal(qkv, n_head):
+    def attend(q, k, v):
+        return F.scaled_dot_product_attention(Tensor(q), Tensor(k), Tensor(v)).numpy()
+
+    return _answer(qkv, n_head, attend=attend)

@@ -171,3 +171,8 @@ def last_one_wins(dlogits, ids, weight):
 )
 def not_scattered(dlogits, ids, weight):
     return _answer(dlogits, ids, weight, scatter=lambda dx, ids, V: dx, total=lambda head, embedding: head)
+
+
+@exercise.mistake("Your slope takes tanh once more, 1 - tanh(h)². h is tanh(x) already, and the slope at x is 1 - h².")
+def tanh_twice(dlogits, ids, weight):
+    return _answer(dlogits, ids, weight, dx=lambda dh, h: dh * (1 - np.tanh(h) ** 2))
