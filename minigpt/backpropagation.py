@@ -92,9 +92,12 @@ def _gradients_of_inputs(node: Node, grads_out: list) -> tuple:
 
 
 def _sum(row, a, b):
-    """Sum of two gradients, each an array and whether it is fresh, held by nobody else; a fresh one is added to."""
+    """Sum of two gradients, each an array and whether it is fresh, held by nobody else; a fresh one is added to.
+
+    Not one without axes: NumPy's arithmetic gives a number for it, which can't be written into.
+    """
     for (into, fresh), (other, _) in ((a, b), (b, a)):
-        if fresh:
+        if fresh and into.ndim:
             row.add_into(into, other)
             return into, True
     return row.add(a[0], b[0]), True

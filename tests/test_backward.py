@@ -92,6 +92,18 @@ def test_a_node_waits_for_all_its_users():
     assert mg.gradcheck(lambda x: x * x * 2.0 + (x * x).tanh().tanh(), [[1.5]])
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_single_numbers_that_are_used_twice(dtype):
+    """NumPy gives numbers, not arrays, for arithmetic without axes; their gradients must add up all the same."""
+    a, b = (mg.Tensor(np.array(x, dtype), requires_grad=True) for x in (2.0, 3.0))
+    d = a * b
+    e = d + b
+    (e * d + e * b + d).backward()  # a²b² + 2ab² + b² + ab
+    assert a.grad == 2 * 2 * 9 + 2 * 9 + 3
+    assert b.grad == 2 * 4 * 3 + 4 * 2 * 3 + 2 * 3 + 2
+    assert a.grad.dtype == dtype
+
+
 def test_a_chain_of_a_hundred_thousand_ops():
     """Neither backward nor throwing the graph away may recurse. Freeing happens in C, where too deep a recursion
     would take pytest with it, hence a process of its own.

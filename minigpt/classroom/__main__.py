@@ -27,9 +27,10 @@ from .submission import load_answer
 
 def run_list(args) -> int:
     headers = [places.student_notebook(name)["metadata"]["minigpt"] for name in names()]
+    width = max(len(header["name"]) for header in headers)
     for header in sorted(headers, key=lambda header: (header["level"], header["name"])):
         level = f"{header['level']} {LEVELS[header['level']]}"
-        print(f"{header['name']:<22} {level:<9} {header['minutes']:>3} min {header['points']:>3} points  "
+        print(f"{header['name']:<{width}} {level:<9} {header['minutes']:>3} min {header['points']:>3} points  "
               f"{header['title']} (notebook {header['notebook']})")  # fmt: skip
     return 0
 

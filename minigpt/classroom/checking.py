@@ -6,7 +6,7 @@ import sys
 import warnings
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from textwrap import fill, indent
 from typing import Any, NamedTuple
 
@@ -135,10 +135,11 @@ def _outcome(ex: Exercise, answer, case: Case, untouched: Case) -> Outcome:
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a student's code raises is what we report
         return Outcome(error=error)
     after, before = ex.arguments(case), ex.arguments(untouched)
-    for name, array in before.items():
-        if isinstance(array, np.ndarray) and name not in ex.in_place and not same(after[name], array, 0.0):
-            return Outcome(note=f"the function overwrote its argument {name}, which belongs to the caller; "
-                                f"`a = a - b` makes a new array, `a -= b` does not")  # fmt: skip
+    for name, value in before.items():
+        if isinstance(value, np.ndarray | list) and name not in ex.in_place and not same(after[name], value, 0.0):
+            how = "`a = a - b` makes a new array, `a -= b` does not"
+            how = "`list(a)` makes a copy to work on" if isinstance(value, list) else how
+            return Outcome(note=f"the function overwrote its argument {name}, which belongs to the caller; {how}")
     if len(ex.outputs) == 1:
         return Outcome(_copied([result]))
     names = ", ".join(ex.outputs)
@@ -151,6 +152,21 @@ def _outcome(ex: Exercise, answer, case: Case, untouched: Case) -> Outcome:
 def _copied(results) -> tuple:
     """Arrays as they are now: the answer may use the same one again in its next call."""
     return tuple(np.array(result) if type(result) is np.ndarray else result for result in results)
+
+
+@lru_cache(maxsize=32)
+def _right_outcomes(ex: Exercise, seed: int) -> list[Outcome]:
+    """Kept, as those of the mistakes: a student checks again and again, and a class is checked on the same cases."""
+    return outcomes(ex, ex.right, seed)
+
+
+@lru_cache(maxsize=32)
+def _mistakes_outcomes(ex: Exercise, seed: int) -> list[tuple[Mistake, list[Outcome]]]:
+    found = [(mistake, outcomes(ex, mistake.answer, seed)) for mistake in ex.mistakes]
+    for error in (outcome.error for _, known in found for outcome in known):
+        if error is not None:
+            error.__traceback__ = None  # it would keep the arrays of every frame
+    return found
 
 
 class Candidate(NamedTuple):
@@ -168,7 +184,7 @@ class Comparison:
     def __init__(self, ex: Exercise, answer: Any, seed: int):
         self.ex, self.seed = ex, seed
         self.cases = ex.cases(seed)
-        self.got, self.wanted = outcomes(ex, answer, seed), outcomes(ex, ex.right, seed)
+        self.got, self.wanted = outcomes(ex, answer, seed), _right_outcomes(ex, seed)
 
     def agree(self, some: list[Outcome], others: list[Outcome]) -> list[bool]:
         """Case by case, in the outputs that the case's part looks at."""
@@ -179,8 +195,7 @@ class Comparison:
     def candidates(self) -> list[Candidate]:
         """The exercise's mistakes, those that agree with the answer on most cases first."""
         found = []
-        for mistake in self.ex.mistakes:
-            known = outcomes(self.ex, mistake.answer, self.seed)
+        for mistake, known in _mistakes_outcomes(self.ex, self.seed):
             agree, right = self.agree(self.got, known), self.agree(known, self.wanted)
             explains = [a and not r for a, r in zip(agree, right, strict=True)]
             found.append(Candidate(sum(agree), mistake, known, explains))
@@ -226,7 +241,7 @@ def _problem(ex: Exercise, part: Part, got: Outcome, wanted: Outcome) -> str:
     if got.error is not None:
         line = raised_at(got.error)
         text = f"{type(got.error).__name__}: {got.error}"
-        if line is None and isinstance(got.error, TypeError):
+        if line is None and isinstance(got.error, TypeError) and "argument" in str(got.error):
             return f"{text}\nit must be possible to call it as {ex.signature}"
         return f"{text}\nat {line}" if line else text
     if got.note:
@@ -253,7 +268,8 @@ def _call(ex: Exercise, case: Case) -> str:
             arrays.append(head + text.replace("\n", "\n" + " " * len(head)))
         else:
             short.append(f"{name}={value!r}" if len(repr(value)) <= 60 else name)
-    return "\n".join([f"{case.label}: {ex.answer}({', '.join(short)})", *arrays])
+    given = ", ".join(short)
+    return "\n".join([f"{case.label}: {ex.answer}" + (f" tried with {given}" if ex.runs else f"({given})"), *arrays])
 
 
 @contextmanager

@@ -72,7 +72,8 @@ class Exercise:
         self.parts: list[Part] = []
         self.mistakes: list[Mistake] = []
         self.run: Callable = lambda answer, *args, **kwargs: answer(*args, **kwargs)
-        self._signature: inspect.Signature | None = None
+        self._signature: inspect.Signature | None = None  # of what a case's arguments are passed to
+        self.runs = False  # whether that is not the answer itself
 
     def reference(self, answer):
         """Decorator: the right answer, by the library. Its signature is the one that the student's must have."""
@@ -82,7 +83,7 @@ class Exercise:
 
     def runner(self, run):
         """Decorator: run(answer, *case) -> output, where the answer is a class or wants more than one call."""
-        self.run = run
+        self.run, self.runs = run, True
         parameters = list(inspect.signature(run).parameters.values())[1:]
         self._signature = inspect.Signature(parameters)
         return run
@@ -115,8 +116,8 @@ class Exercise:
 
     @property
     def signature(self) -> str:
-        """`softmax(x, axis=-1)`"""
-        return f"{self.answer}{self._signature}"
+        """How the answer is called: `softmax(x, axis=-1)`"""
+        return f"{self.answer}{inspect.signature(self.right)}"
 
     def arguments(self, case: Case) -> dict[str, Any]:
         """The case's arguments by name, those left to their defaults left out."""

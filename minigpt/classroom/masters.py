@@ -39,7 +39,7 @@ class Cell(NamedTuple):
 
 @dataclass(frozen=True)
 class Master:
-    """name: ex_softmax; notebook: stem of the notebook of the course that the exercise belongs to"""
+    """name: ex_softmax; notebook: of the course, that the exercise belongs to: 03_softmax_cross_entropy"""
 
     name: str
     title: str

@@ -150,6 +150,17 @@ def test_overwriting_an_argument_is_told():
     assert "overwrote its argument x" in first_problem(in_place)
 
 
+def test_overwriting_a_list_is_told_too():
+    def in_place(tokens, merges):
+        joined = exercise("bpe_merge").right(tokens, merges)
+        tokens[:] = joined
+        return tokens
+
+    problem = first_problem(in_place, "bpe_merge")
+    assert "overwrote its argument tokens" in problem
+    assert "`list(a)` makes a copy" in problem
+
+
 def test_a_pair_is_asked_for_and_half_of_it_has_half_the_points():
     def loss_only(logits, targets):
         return exercise("cross_entropy").right(logits, targets)[0]
@@ -225,6 +236,22 @@ def test_lists_and_numbers_are_compared_too():
     assert not same((1, [2.0]), (1, [2.5]))
 
 
+def test_an_answer_that_is_run_for_several_steps_is_told_how_it_is_called_itself():
+    """A case has the gradients of all steps, the function gets one of them at a time."""
+    problem = first_problem(lambda p, g: p, "adam")
+    assert "one step: adam tried with p, grads\n" in problem
+    assert "possible to call it as adam(p, g, m, v, t, lr=0.1, betas=(0.9, 0.999), eps=1e-08)" in problem
+    assert "wanted is `return p, m, v`" in first_problem(lambda p, *rest: p, "adam")
+
+
+def test_values_have_their_point_before_backward_is_written():
+    class Value(exercise("scalar_autograd").right):
+        def backward(self):
+            raise NotImplementedError("backward")
+
+    assert [part.title for part in examine("scalar_autograd", Value).parts if part.points] == ["values"]
+
+
 def test_an_exercise_about_a_class_has_a_runner_and_may_write_into_an_argument():
     ex = Exercise("counter", answer="Counter", outputs=("total",), in_place=("log",))
 
@@ -248,7 +275,7 @@ def test_an_exercise_about_a_class_has_a_runner_and_may_write_into_an_argument()
     def sums(rng):
         yield Case("three steps", rng.normal(size=3), np.zeros(2))
 
-    assert ex.signature == "Counter(steps, log)"
+    assert ex.signature == "Counter()"
     (outcome,) = outcomes(ex, Counter, 0)
     assert outcome.error is None
     assert not outcome.note

@@ -1,6 +1,7 @@
 """Every exercise there is: nothing can be passed without work, nothing leaks, every stored mistake is recognised."""
 
 import json
+import re
 import time
 
 import numpy as np
@@ -41,6 +42,7 @@ def test_the_header_is_complete_and_the_points_are_those_of_the_checks(name, mas
     assert ex.name == name
     assert master.points == ex.points
     assert 5 <= master.minutes <= 120
+    assert re.fullmatch(r"\d\d_[a-z_]+", master.notebook), "the file's name without .py: 03_softmax_cross_entropy"
     assert 3 <= ex.points <= 15
     assert len({part.title for part in ex.parts}) == len(ex.parts) >= 3
     graded = [cell.nbgrader for cell in master.cells if cell.nbgrader.get("grade")]
