@@ -21,6 +21,7 @@ test holds every mistake to being told its own.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,10 +64,12 @@ class Exercise:
     outputs    names of what the answer returns; more than one: a tuple
     in_place   names of arguments that the answer is meant to overwrite
     tolerance  max|Δ| / max|expected| of an output (default: 1e-8 in float64, 1e-5 in float32)
+    call       how the answer is called, as `heads(V, T)`, where a runner takes more arguments than the answer
+    needs      packages without which the exercise cannot be checked
     """
 
-    def __init__(self, name, answer=None, outputs=("y",), in_place=(), tolerance=None):
-        self.name, self.answer = name, answer or name
+    def __init__(self, name, answer=None, outputs=("y",), in_place=(), tolerance=None, call="", needs=()):
+        self.name, self.answer, self.call, self.needs = name, answer or name, call, tuple(needs)
         self.outputs, self.in_place, self.tolerance = tuple(outputs), tuple(in_place), tolerance
         self.right: Any = None
         self.parts: list[Part] = []
@@ -116,7 +119,13 @@ class Exercise:
     @property
     def signature(self) -> str:
         """`softmax(x, axis=-1)`"""
-        return f"{self.answer}{self._signature}"
+        return self.call or f"{self.answer}{self._signature}"
+
+    @property
+    def lacking(self) -> str:
+        """What to install before this exercise can be checked, "" if it is all there."""
+        missing = [package for package in self.needs if importlib.util.find_spec(package) is None]
+        return f"this exercise needs {' and '.join(missing)}: python -m pip install {' '.join(missing)}" * bool(missing)
 
     def arguments(self, case: Case) -> dict[str, Any]:
         """The case's arguments by name, those left to their defaults left out."""
