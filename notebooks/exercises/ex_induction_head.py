@@ -7,8 +7,8 @@
 # ---
 
 # %% [markdown]
-# Trained language models learn to copy: after "Harry Potter … Harry" comes "Potter", even if the words make no sense. It
-# takes two heads in two layers (Elhage et al. 2021). Here you train nothing: you *set* their matrices, and see that
+# Trained language models learn to copy: after "Harry Potter … Harry" comes "Potter", even if the words make no sense.
+# It takes two heads in two layers (Elhage et al. 2021). Here you train nothing: you *set* their matrices, and see that
 # nothing else is needed.
 #
 # **The residual stream.** Each token has C = 3 V + T numbers, in four places. V is the number of tokens, T that of
@@ -52,8 +52,8 @@
 #
 # <details><summary>Hint 2: one position back</summary>
 #
-# q · k is 1 where the one-hot rows agree. If the key of position j is one-hot j, the query of position i must be one-hot
-# i - 1: row i of the matrix has its 1 in column i - 1. `np.eye(T, k=-1)` is such a matrix.
+# q · k is 1 where the one-hot rows agree. If the key of position j is one-hot j, the query of position i must be
+# one-hot i - 1: row i of the matrix has its 1 in column i - 1. `np.eye(T, k=-1)` is such a matrix.
 # </details>
 #
 # <details><summary>Hint 3: strength</summary>

@@ -14,8 +14,8 @@
 # y = x @ W + bias + s (x @ A) @ B        A (in, rank)    B (rank, out)    s = alpha / rank
 # ```
 #
-# For W of 128 x 384 and rank 4 that is 4 * (128 + 384) = 2,048 numbers that learn instead of 49,152: so much less memory
-# for gradients and the optimizer's moments, and a file so much smaller for each thing the model was tuned for.
+# For W of 128 x 384 and rank 4 that is 4 * (128 + 384) = 2,048 numbers that learn instead of 49,152: so much less
+# memory for gradients and the optimizer's moments, and a file so much smaller for each thing the model was tuned for.
 #
 # A small example with in = out = 2, rank 1, alpha 3 and no bias; s = 3 / 1:
 #

@@ -208,8 +208,8 @@ def by_distance(V, T):
 
 
 @exercise.mistake(
-    "Your matrices are transposed. A row of the stream is multiplied from the left, q = stream @ W_Q: W_Q, W_K, W_V are "
-    "(C, D), and W_O, which leads back, (D, C)."
+    "Your matrices are transposed. A row of the stream is multiplied from the left, q = stream @ W_Q: W_Q, W_K, W_V "
+    "are (C, D), and W_O, which leads back, (D, C)."
 )
 def transposed(V, T):
     return [tuple(W.T for W in layer) for layer in induction_head(V, T)]

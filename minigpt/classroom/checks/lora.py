@@ -119,7 +119,8 @@ class _LoRA(nn.Module):
 
 
 @exercise.mistake(
-    "The correction is not scaled by alpha / rank. With the scale, a run with another rank needs no other learning rate."
+    "The correction is not scaled by alpha / rank. With the scale, a run with another rank needs no other learning "
+    "rate."
 )
 class Unscaled(_LoRA):
     def scale(self):
@@ -127,8 +128,8 @@ class Unscaled(_LoRA):
 
 
 @exercise.mistake(
-    "You scaled by alpha alone. A @ B is a sum of `rank` products and grows with the rank; divided by the rank it stays "
-    "as large as it was."
+    "You scaled by alpha alone. A @ B is a sum of `rank` products and grows with the rank; divided by the rank it "
+    "stays as large as it was."
 )
 class NotDividedByRank(_LoRA):
     def scale(self):
@@ -142,8 +143,8 @@ class UpsideDown(_LoRA):
 
 
 @exercise.mistake(
-    "B begins with random numbers, so the tuned model begins as another model than the one that was trained. With B = 0 "
-    "the correction is 0 at first, and only then grows."
+    "B begins with random numbers, so the tuned model begins as another model than the one that was trained. With B ="
+    " 0 the correction is 0 at first, and only then grows."
 )
 class RandomB(_LoRA):
     def __init__(self, base, rank, alpha, rng):
@@ -152,8 +153,8 @@ class RandomB(_LoRA):
 
 
 @exercise.mistake(
-    "A and B are both 0 at first, and stay so: the gradient of A is multiplied by B, that of B by A. One of them must be "
-    "random; it is A."
+    "A and B are both 0 at first, and stay so: the gradient of A is multiplied by B, that of B by A. One of them must"
+    " be random; it is A."
 )
 class BothZero(_LoRA):
     def __init__(self, base, rank, alpha, rng):
