@@ -100,7 +100,7 @@ def interleaved(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh):
 
 @exercise.mistake(
     "The candidate g went through the sigmoid like the gates. It is what is written into the cell and may be negative: "
-    "tanh. With the sigmoid the cell could only grow."
+    "tanh. With the sigmoid nothing could be taken from the cell."
 )
 def candidate_by_sigmoid(x, h, c, weight_ih, weight_hh, bias_ih, bias_hh):
     return _step(_gates(x, h, weight_ih, weight_hh, bias_ih + bias_hh, activations={"g": _sigmoid}), c)
