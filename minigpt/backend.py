@@ -133,11 +133,12 @@ def trace_kernel(kernel, grid, block, *arguments) -> dict:
 
 
 def simulated_card() -> tuple:
-    """(cuda, launch) of the simulated card, whatever the cuda row runs on. kernels/cuda/simulator.py says what it finds.
+    """(cuda, launch) of the simulated card, whatever the cuda row runs on; see kernels/cuda/simulator.py.
 
     cuda:    what kernels call by that name in numba
     launch:  launch(function, (grid x, y, z), (block x, y, z), arguments, names), arrays flat
-    Raises BackendError without greenlet; launch does where a card would hang or go wrong, IndexError outside of an array.
+    Raises BackendError without greenlet. launch raises BackendError where a card would hang or go wrong, and IndexError
+    outside of an array.
     """
     if importlib.util.find_spec("greenlet") is None:
         raise BackendError("the simulated card needs greenlet: python -m pip install greenlet")

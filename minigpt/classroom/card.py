@@ -24,7 +24,7 @@ from ..errors import ArgumentError
 
 @functools.cache
 def simulated_card() -> tuple:
-    """(cuda, launch): what kernels call `cuda`, and `run_kernel` below. Raises BackendError where greenlet is missing."""
+    """(cuda, launch): what kernels call `cuda`, and `run_kernel` below. Raises BackendError without greenlet."""
     cuda, start = backend.simulated_card()
 
     def launch(kernel, grid, block, *arguments) -> dict[str, int]:

@@ -6,7 +6,7 @@ import sys
 import warnings
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from textwrap import fill, indent
 from typing import Any, NamedTuple
 
@@ -132,6 +132,12 @@ def outcomes(ex: Exercise, answer: Any, seed: int) -> list[Outcome]:
                                                                                          strict=True)]  # fmt: skip
 
 
+@lru_cache(maxsize=512)
+def _known(ex: Exercise, answer: Any, seed: int) -> list[Outcome]:
+    """Outcomes of the right answer or a stored mistake, which are always the same: kept, for a class hands in much."""
+    return outcomes(ex, answer, seed)
+
+
 def _outcome(ex: Exercise, answer, case: Case, untouched: Case) -> Outcome:
     try:
         result = ex.run(answer, *case.args, **case.kwargs)
@@ -171,7 +177,7 @@ class Comparison:
     def __init__(self, ex: Exercise, answer: Any, seed: int):
         self.ex, self.seed = ex, seed
         self.cases = ex.cases(seed)
-        self.got, self.wanted = outcomes(ex, answer, seed), outcomes(ex, ex.right, seed)
+        self.got, self.wanted = outcomes(ex, answer, seed), _known(ex, ex.right, seed)
 
     def agree(self, some: list[Outcome], others: list[Outcome]) -> list[bool]:
         """Case by case, in the outputs that the case's part looks at."""
@@ -183,7 +189,7 @@ class Comparison:
         """The exercise's mistakes, those that agree with the answer on most cases first."""
         found = []
         for mistake in self.ex.mistakes:
-            known = outcomes(self.ex, mistake.answer, self.seed)
+            known = _known(self.ex, mistake.answer, self.seed)
             agree, right = self.agree(self.got, known), self.agree(known, self.wanted)
             explains = [a and not r for a, r in zip(agree, right, strict=True)]
             found.append(Candidate(sum(agree), mistake, known, explains))

@@ -61,9 +61,12 @@ def _kernel(barriers=(True, True), fill_zeros=True, bounds="mnk", outside_waits=
             transposed=False, b_row=None, reset=False, add_to_y=False, i_from_x=False):  # fmt: skip
     """A kernel; each setting is the right one unless given.
 
-    barriers: after filling, after using. bounds: which sizes are looked at when a tile is filled. outside_waits: threads
-    outside of y take part in filling. last: the last tile, if K is no multiple. tile_of(i, j, down, across): where in
-    the tiles a thread puts its numbers. b_row(M, N, K): length of a row of b
+    barriers       after filling the tiles, after using them
+    bounds         which sizes are looked at when a tile is filled
+    outside_waits  threads outside of y take part in filling
+    last           there is a last tile, if K is no multiple
+    tile_of        (i, j, down, across) -> where in the tiles a thread puts its numbers
+    b_row          (M, N, K) -> length of a row of b
     """
 
     def tiled_matmul(a, b, y, M, N, K):
@@ -114,44 +117,44 @@ def _stored(name, message, kernel):
 
 
 _stored("no_barrier_after_filling",
-    "There is no barrier between filling the tiles and using them. A thread reads what its neighbours are to bring and "
-    "have not brought yet: NaN here, on a card sometimes right and sometimes what lay there before.",
+    "There is no barrier between filling the tiles and using them. A thread reads what its neighbours are to bring "
+    "and have not brought yet: NaN here, on a card sometimes right and sometimes what lay there before.",
     _kernel(barriers=(False, True)))  # fmt: skip
 
 _stored("no_barrier_after_using",
-    "There is no barrier after a tile has been used. Fast threads already put the next tile in its place while slow ones "
-    "are still adding up; with a single tile along K nothing shows.",
+    "There is no barrier after a tile has been used. Fast threads already put the next tile in its place while slow "
+    "ones are still adding up; with a single tile along K nothing shows.",
     _kernel(barriers=(True, False)))  # fmt: skip
 
 _stored("no_barrier_at_all",
-    "There is no barrier at all. Threads of a block run in any order: wait after filling the tiles, until all is there, "
-    "and after using them, until nobody needs them any more.",
+    "There is no barrier at all. Threads of a block run in any order: wait after filling the tiles, until all is "
+    "there, and after using them, until nobody needs them any more.",
     _kernel(barriers=(False, False)))  # fmt: skip
 
 _stored("threads_outside_do_not_wait",
-    "Threads outside of y leave early, or jump over the loop, and never come to the barrier, where the others wait for "
-    "them. All threads of a block must pass each barrier: let them fill the tiles, and only the last line, which writes, "
-    "look whether it is inside.",
+    "Threads outside of y leave early, or jump over the loop, and never come to the barrier, where the others wait "
+    "for them. All threads of a block must pass each barrier: let them fill the tiles, and only the last line, which"
+    " writes, look whether it is inside.",
     _kernel(outside_waits=False))  # fmt: skip
 
 _stored("no_bounds_when_filling",
-    "The tiles are filled without looking whether the row, the column and k are inside. Past the end of a row lies the "
-    "next row, past the last row nothing. Put 0 into the tile there.",
+    "The tiles are filled without looking whether the row, the column and k are inside. Past the end of a row lies "
+    "the next row, past the last row nothing. Put 0 into the tile there.",
     _kernel(bounds=""))  # fmt: skip
 
 _stored("k_not_looked_at",
-    "Rows and columns are looked at, k is not: the last tile reaches past K, where a has its next row. What lies past K "
-    "must count 0.",
+    "Rows and columns are looked at, k is not: the last tile reaches past K, where a has its next row. What lies "
+    "past K must count 0.",
     _kernel(bounds="mn"))  # fmt: skip
 
 _stored("rows_and_columns_not_looked_at",
-    "k is looked at, rows and columns are not: the threads below the last row or right of the last column fill the tiles "
-    "too, and reach outside of a or into the next row of b.",
+    "k is looked at, rows and columns are not: the threads below the last row or right of the last column fill the "
+    "tiles too, and reach outside of a or into the next row of b.",
     _kernel(bounds="k"))  # fmt: skip
 
 _stored("no_zeros_outside",
-    "Outside of the matrices the tile is left as it is. Shared memory is not zero at first (NaN here), and later it holds "
-    "the tile before: put 0 there.",
+    "Outside of the matrices the tile is left as it is. Shared memory is not zero at first (NaN here), and later it "
+    "holds the tile before: put 0 there.",
     _kernel(fill_zeros=False))  # fmt: skip
 
 _stored("last_tile_missing",
@@ -159,17 +162,18 @@ _stored("last_tile_missing",
     _kernel(last=False))  # fmt: skip
 
 _stored("tile_at_the_place_in_the_matrix",
-    "A tile has TILE * TILE numbers, for this block alone: a thread's place in it is told by threadIdx, not by its row and "
-    "column in the whole matrix.",
+    "A tile has TILE * TILE numbers, for this block alone: a thread's place in it is told by threadIdx, not by its "
+    "row and column in the whole matrix.",
     _kernel(tile_of=lambda i, j, down, across: i * TILE + j))  # fmt: skip
 
 _stored("a_transposed",
-    "The tile of a is read down its columns: that is a^T @ b. The sum runs along a row of a, a_tile[row, n], and down a "
-    "column of b, b_tile[n, column].",
+    "The tile of a is read down its columns: that is a^T @ b. The sum runs along a row of a, a_tile[row, n], and "
+    "down a column of b, b_tile[n, column].",
     _kernel(transposed=True))  # fmt: skip
 
 _stored("row_of_b_as_long_as_k",
-    "A row of b has N numbers: b[k, j] lies at k * N + j. You took K, which is the same only if the matrix is square.",
+    "A row of b has N numbers: b[k, j] lies at k * N + j. You took K, which is the same only if the matrix is "
+    "square.",
     _kernel(b_row=lambda M, N, K: K))  # fmt: skip
 
 _stored("sum_begins_anew",
@@ -181,14 +185,14 @@ _stored("adds_to_y",
     _kernel(add_to_y=True))  # fmt: skip
 
 _stored("x_is_the_row",
-    "You took x for the row and y for the column. By convention x counts along a row: blockIdx.x and threadIdx.x tell the "
-    "column. The grid is made for that, and with yours some of y is never written.",
+    "You took x for the row and y for the column. By convention x counts along a row: blockIdx.x and threadIdx.x "
+    "tell the column. The grid is made for that, and with yours some of y is never written.",
     _kernel(i_from_x=True))  # fmt: skip
 
 
 @exercise.mistake(
-    "The result is right, but without tiles: each thread fetches a whole row and a whole column from the card's memory. "
-    "That is what the tiles are to save, for all threads of a block use the same rows and columns."
+    "The result is right, but without tiles: each thread fetches a whole row and a whole column from the card's "
+    "memory. That is what the tiles are to save, for all threads of a block use the same rows and columns."
 )
 def without_tiles(a, b, y, M, N, K):
     cuda, _ = simulated_card()
