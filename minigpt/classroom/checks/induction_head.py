@@ -23,7 +23,7 @@ def run(answer, V, T, ids):
         raise ShapeError(f"induction_head returned {kind}; wanted are two layers, (W_Q, W_K, W_V, W_O) each")
     n = len(ids)
     stream = np.concatenate([np.eye(V)[ids], np.eye(T)[:n], np.zeros((n, 2 * V))], axis=1)  # (n, 3V + T)
-    weights = []
+    weights: list = []
     for number, layer in enumerate(layers):
         pattern = None
         if layer is not None:

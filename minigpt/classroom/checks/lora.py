@@ -15,9 +15,10 @@ exercise = Exercise("lora", answer="LoRA", call="LoRA(base, rank, alpha, rng)",
 @exercise.runner
 def run(answer, weight, bias, alpha, A, B, x, merges=0):
     """A layer made anew, then with A and B in it, then merged so many times."""
-    base = nn.Linear(*weight.shape, bias=bias is not None, rng=0)
+    n_in, n_out = weight.shape
+    base = nn.Linear(n_in, n_out, bias=bias is not None, rng=0)
     base.weight.data = weight.copy()
-    if bias is not None:
+    if base.bias is not None:
         base.bias.data = bias.copy()
     layer = answer(base, A.shape[1], alpha, np.random.default_rng(1))
     start = layer(Tensor(x))  # (..., out)
@@ -31,7 +32,7 @@ def run(answer, weight, bias, alpha, A, B, x, merges=0):
         tensor.data, tensor.grad = array.copy(), None
     y = layer(Tensor(x))  # (..., out)
     (y * y).sum().backward()
-    trainable = sorted(name for name, p in layer.named_parameters() if p.requires_grad)
+    trainable = ", ".join(sorted(name for name, p in layer.named_parameters() if p.requires_grad))
     dA, dB = layer.lora_a.grad, layer.lora_b.grad
     for _ in range(merges):
         layer.merge()
@@ -186,7 +187,7 @@ class NoParameters(_LoRA):
         super().__init__(base, rank, alpha, rng)
         a, b = self.lora_a.numpy(), self.lora_b.numpy()
         del self.lora_a, self.lora_b
-        self.lora_a, self.lora_b = Tensor(a, requires_grad=True), Tensor(b, requires_grad=True)
+        self.__dict__ |= {"lora_a": Tensor(a, requires_grad=True), "lora_b": Tensor(b, requires_grad=True)}
 
 
 @exercise.mistake("The base's bias is missing: the layer is base(x), bias included, plus the correction.")

@@ -34,7 +34,7 @@ def compiled_to(function) -> str:
     from numba import config
     from numba.extending import is_jitted
 
-    if config.DISABLE_JIT:
+    if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return "unknown: NUMBA_DISABLE_JIT is set, so nothing is compiled"
     if not is_jitted(function):
         return "nothing: it is plain Python"
