@@ -132,22 +132,17 @@ def outcomes(ex: Exercise, answer: Any, seed: int) -> list[Outcome]:
                                                                                          strict=True)]  # fmt: skip
 
 
-@lru_cache(maxsize=512)
-def _known(ex: Exercise, answer: Any, seed: int) -> list[Outcome]:
-    """Outcomes of the right answer or a stored mistake, which are always the same: kept, for a class hands in much."""
-    return outcomes(ex, answer, seed)
-
-
 def _outcome(ex: Exercise, answer, case: Case, untouched: Case) -> Outcome:
     try:
         result = ex.run(answer, *case.args, **case.kwargs)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a student's code raises is what we report
         return Outcome(error=error)
     after, before = ex.arguments(case), ex.arguments(untouched)
-    for name, array in before.items():
-        if isinstance(array, np.ndarray) and name not in ex.in_place and not same(after[name], array, 0.0):
-            return Outcome(note=f"the function overwrote its argument {name}, which belongs to the caller; "
-                                f"`a = a - b` makes a new array, `a -= b` does not")  # fmt: skip
+    for name, value in before.items():
+        if isinstance(value, np.ndarray | list) and name not in ex.in_place and not same(after[name], value, 0.0):
+            how = "`a = a - b` makes a new array, `a -= b` does not"
+            how = "`list(a)` makes a copy to work on" if isinstance(value, list) else how
+            return Outcome(note=f"the function overwrote its argument {name}, which belongs to the caller; {how}")
     if len(ex.outputs) == 1:
         return Outcome(_copied([result]))
     names = ", ".join(ex.outputs)
@@ -160,6 +155,21 @@ def _outcome(ex: Exercise, answer, case: Case, untouched: Case) -> Outcome:
 def _copied(results) -> tuple:
     """Arrays as they are now: the answer may use the same one again in its next call."""
     return tuple(np.array(result) if type(result) is np.ndarray else result for result in results)
+
+
+@lru_cache(maxsize=32)
+def _right_outcomes(ex: Exercise, seed: int) -> list[Outcome]:
+    """Kept, as those of the mistakes: a student checks again and again, and a class is checked on the same cases."""
+    return outcomes(ex, ex.right, seed)
+
+
+@lru_cache(maxsize=32)
+def _mistakes_outcomes(ex: Exercise, seed: int) -> list[tuple[Mistake, list[Outcome]]]:
+    found = [(mistake, outcomes(ex, mistake.answer, seed)) for mistake in ex.mistakes]
+    for error in (outcome.error for _, known in found for outcome in known):
+        if error is not None:
+            error.__traceback__ = None  # it would keep the arrays of every frame
+    return found
 
 
 class Candidate(NamedTuple):
@@ -177,7 +187,7 @@ class Comparison:
     def __init__(self, ex: Exercise, answer: Any, seed: int):
         self.ex, self.seed = ex, seed
         self.cases = ex.cases(seed)
-        self.got, self.wanted = outcomes(ex, answer, seed), _known(ex, ex.right, seed)
+        self.got, self.wanted = outcomes(ex, answer, seed), _right_outcomes(ex, seed)
 
     def agree(self, some: list[Outcome], others: list[Outcome]) -> list[bool]:
         """Case by case, in the outputs that the case's part looks at."""
@@ -188,8 +198,7 @@ class Comparison:
     def candidates(self) -> list[Candidate]:
         """The exercise's mistakes, those that agree with the answer on most cases first."""
         found = []
-        for mistake in self.ex.mistakes:
-            known = _known(self.ex, mistake.answer, self.seed)
+        for mistake, known in _mistakes_outcomes(self.ex, self.seed):
             agree, right = self.agree(self.got, known), self.agree(known, self.wanted)
             explains = [a and not r for a, r in zip(agree, right, strict=True)]
             found.append(Candidate(sum(agree), mistake, known, explains))
@@ -235,7 +244,7 @@ def _problem(ex: Exercise, part: Part, got: Outcome, wanted: Outcome) -> str:
     if got.error is not None:
         line = raised_at(got.error)
         text = f"{type(got.error).__name__}: {got.error}"
-        if line is None and isinstance(got.error, TypeError):
+        if line is None and isinstance(got.error, TypeError) and "argument" in str(got.error):
             return f"{text}\nit must be possible to call it as {ex.signature}"
         return f"{text}\nat {line}" if line else text
     if got.note:
@@ -262,10 +271,8 @@ def _call(ex: Exercise, case: Case) -> str:
             arrays.append(head + text.replace("\n", "\n" + " " * len(head)))
         else:
             short.append(f"{name}={value!r}" if len(repr(value)) <= 60 else name)
-    if ex.call:  # the runner makes the call from these
-        numbers = ", ".join(text for text in short if "=" in text)
-        return "\n".join([f"{case.label}: {ex.call}{' with ' * bool(numbers)}{numbers}", *arrays])
-    return "\n".join([f"{case.label}: {ex.answer}({', '.join(short)})", *arrays])
+    given = ", ".join(short)
+    return "\n".join([f"{case.label}: {ex.answer}" + (f" tried with {given}" if ex.runs else f"({given})"), *arrays])
 
 
 @contextmanager

@@ -64,18 +64,19 @@ class Exercise:
     outputs    names of what the answer returns; more than one: a tuple
     in_place   names of arguments that the answer is meant to overwrite
     tolerance  max|Δ| / max|expected| of an output (default: 1e-8 in float64, 1e-5 in float32)
-    call       how the answer is called, as `heads(V, T)`, where a runner takes more arguments than the answer
     needs      packages without which the exercise cannot be checked
     """
 
-    def __init__(self, name, answer=None, outputs=("y",), in_place=(), tolerance=None, call="", needs=()):
-        self.name, self.answer, self.call, self.needs = name, answer or name, call, tuple(needs)
+    def __init__(self, name, answer=None, outputs=("y",), in_place=(), tolerance=None, needs=()):
+        self.name, self.answer = name, answer or name
         self.outputs, self.in_place, self.tolerance = tuple(outputs), tuple(in_place), tolerance
+        self.needs = tuple(needs)
         self.right: Any = None
         self.parts: list[Part] = []
         self.mistakes: list[Mistake] = []
         self.run: Callable = lambda answer, *args, **kwargs: answer(*args, **kwargs)
-        self._signature: inspect.Signature | None = None
+        self._signature: inspect.Signature | None = None  # of what a case's arguments are passed to
+        self.runs = False  # whether that is not the answer itself
 
     def reference(self, answer):
         """Decorator: the right answer, by the library. Its signature is the one that the student's must have."""
@@ -85,7 +86,7 @@ class Exercise:
 
     def runner(self, run):
         """Decorator: run(answer, *case) -> output, where the answer is a class or wants more than one call."""
-        self.run = run
+        self.run, self.runs = run, True
         parameters = list(inspect.signature(run).parameters.values())[1:]
         self._signature = inspect.Signature(parameters)
         return run
@@ -118,8 +119,8 @@ class Exercise:
 
     @property
     def signature(self) -> str:
-        """`softmax(x, axis=-1)`"""
-        return self.call or f"{self.answer}{self._signature}"
+        """How the answer is called: `softmax(x, axis=-1)`"""
+        return f"{self.answer}{inspect.signature(self.right)}"
 
     @property
     def lacking(self) -> str:

@@ -9,8 +9,7 @@ from ...inspect.head_scores import habit_keys
 from ...tensor import Tensor
 from ..exercise import Case, Exercise
 
-exercise = Exercise("induction_head", outputs=("weights_0", "weights_1", "copied", "scores"), tolerance=0.02,
-                    call="induction_head(V, T)")  # fmt: skip
+exercise = Exercise("induction_head", outputs=("weights_0", "weights_1", "copied", "scores"), tolerance=0.02)
 NAMES = ("W_Q", "W_K", "W_V", "W_O")
 
 

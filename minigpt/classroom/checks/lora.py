@@ -8,7 +8,7 @@ from ...nn.lora import LoRALinear
 from ...tensor import Tensor
 from ..exercise import Case, Exercise
 
-exercise = Exercise("lora", answer="LoRA", call="LoRA(base, rank, alpha, rng)",
+exercise = Exercise("lora", answer="LoRA",
                     outputs=("start", "learns", "trainable", "y", "dA", "dB", "W", "merged"))  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from ...tensor import Tensor
 from ..exercise import Case, Exercise
 
 exercise = Exercise("numba_softmax", outputs=("y", "compiled_to"), needs=("numba",))
+PLAIN = "nothing: it is plain Python"
 COMPILED: dict = {}  # stored answer -> what it is as if compiled to
 
 
@@ -37,7 +38,7 @@ def compiled_to(function) -> str:
     if config.DISABLE_JIT:  # type: ignore[attr-defined]
         return "unknown: NUMBA_DISABLE_JIT is set, so nothing is compiled"
     if not is_jitted(function):
-        return "nothing: it is plain Python"
+        return PLAIN
     if len(function.nopython_signatures) < len(function.signatures):
         return "object mode"
     return "machine code"
@@ -133,6 +134,7 @@ def _finite(m):
     "The function is plain Python: @njit is missing above it, or you passed f.py_func. Numba compiles only what it is "
     "told to; without it a loop over elements is about a hundred times slower."
 )
+@_as_if(PLAIN)
 def plain_python(x):
     return numba_softmax(x)
 
