@@ -248,7 +248,7 @@ def test_an_exercise_about_a_class_has_a_runner_and_may_write_into_an_argument()
     def sums(rng):
         yield Case("three steps", rng.normal(size=3), np.zeros(2))
 
-    assert ex.signature == "Counter(steps, log)"
+    assert ex.signature == "Counter()"
     (outcome,) = outcomes(ex, Counter, 0)
     assert outcome.error is None
     assert not outcome.note
