@@ -49,7 +49,7 @@
 # %% [markdown]
 # <details><summary>Hint 1: the frame</summary>
 #
-# `cuda.shared.array(TILE * TILE, np.float32)` once for a and once for b. A loop over the steps along K: fill, barrier,
+# `cuda.shared.array(THREADS, np.float32)` once for a and once for b. A loop over the steps along K: fill, barrier,
 # add up TILE products, barrier. After the loop write the sum.
 # </details>
 #
@@ -72,14 +72,15 @@ import minigpt as mg
 
 cuda, launch = mg.classroom.simulated_card()
 TILE = 4
+THREADS = TILE * TILE  # of a block, and so numbers of a tile
 
 
 # %% nbgrader={"solution": true, "grade_id": "tiled_matmul"}
 def tiled_matmul(a, b, y, M, N, K):
     """For one thread: y[i, j] = sum_k a[i, k] * b[k, j]. a (M * K,), b (K * N,), y (M * N,), float32"""
     ### BEGIN SOLUTION: two shared tiles; along K: fill them, wait, add up TILE products, wait; then write one number
-    a_tile = cuda.shared.array(TILE * TILE, np.float32)  # (row, k)
-    b_tile = cuda.shared.array(TILE * TILE, np.float32)  # (k, column)
+    a_tile = cuda.shared.array(THREADS, np.float32)  # (row, k)
+    b_tile = cuda.shared.array(THREADS, np.float32)  # (k, column)
     across, down = cuda.threadIdx.x, cuda.threadIdx.y
     i, j = cuda.blockIdx.y * TILE + down, cuda.blockIdx.x * TILE + across
     here = down * TILE + across
