@@ -35,7 +35,7 @@ def run(answer, V, T, ids):
     again = habit_keys(ids)["induction"].any(axis=1)  # (n,): tokens that have been here before
     copied = stream[again, 2 * V + T :].argmax(axis=-1)
     if weights[0] is None or weights[1] is None:
-        return weights[0], weights[1], copied, None
+        return weights[0], weights[1], None, None  # not written yet: nothing to copy with
     found = scores_of(np.stack(weights)[:, None], ids)
     return weights[0], weights[1][again], copied, np.array([found.previous_token[0, 0], found.induction[1, 0]])
 
