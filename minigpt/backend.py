@@ -123,13 +123,27 @@ def trace_kernel(kernel, grid, block, *arguments) -> dict:
         )
     if importlib.util.find_spec("greenlet") is None:
         raise BackendError("the simulated card needs greenlet: python -m pip install greenlet")
-    _kernels("cuda")  # importing the kernels is what gives them their names
+    assert _kernels("cuda").MODULES  # importing the kernels is what gives them their names
     try:
         return _kernels("cuda.trace").trace(kernel, grid, block, *arguments)
     except (LookupError, TypeError, ValueError) as error:  # IndexError too: a kernel that reaches outside of an array
         raise ArgumentError(f"trace_kernel: {error}") from error
     except RuntimeError as error:
         raise BackendError(f"trace_kernel: {error}") from error
+
+
+def simulated_card() -> tuple:
+    """(cuda, launch) of the simulated card, whatever the cuda row runs on; see kernels/cuda/simulator.py.
+
+    cuda:    what kernels call by that name in numba
+    launch:  launch(function, (grid x, y, z), (block x, y, z), arguments, names), arrays flat
+    Raises BackendError without greenlet. launch raises BackendError where a card would hang or go wrong, and IndexError
+    outside of an array.
+    """
+    if importlib.util.find_spec("greenlet") is None:
+        raise BackendError("the simulated card needs greenlet: python -m pip install greenlet")
+    card = _kernels("cuda.simulator")
+    return card.cuda, _explained(card.launch)
 
 
 def backends() -> dict[str, bool | str]:

@@ -20,7 +20,10 @@ def difference(got: Any, expected: Any, name: str, tolerance: float | None = Non
     if isinstance(expected, list | tuple):
         return _sequence_difference(got, expected, name, tolerance)
     if isinstance(expected, float) and isinstance(got, int | float | np.generic | np.ndarray):
-        return _array_difference(np.asarray(got, np.float64), np.asarray(expected), name, tolerance)
+        array = np.asarray(got)
+        if array.dtype.kind not in "fiu":  # 10**400 and what holds objects too
+            return f"{name} is {_a(type(got).__name__)} of {array.dtype}; wanted is a number"
+        return _array_difference(array.astype(np.float64), np.asarray(expected), name, tolerance)
     return "" if _equal(got, expected) else f"{name}: expected {_short(expected)}, got {_short(got)}"
 
 

@@ -21,6 +21,7 @@ test holds every mistake to being told its own.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import inspect
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -63,11 +64,13 @@ class Exercise:
     outputs    names of what the answer returns; more than one: a tuple
     in_place   names of arguments that the answer is meant to overwrite
     tolerance  max|Δ| / max|expected| of an output (default: 1e-8 in float64, 1e-5 in float32)
+    needs      packages without which the exercise cannot be checked
     """
 
-    def __init__(self, name, answer=None, outputs=("y",), in_place=(), tolerance=None):
+    def __init__(self, name, answer=None, outputs=("y",), in_place=(), tolerance=None, needs=()):
         self.name, self.answer = name, answer or name
         self.outputs, self.in_place, self.tolerance = tuple(outputs), tuple(in_place), tolerance
+        self.needs = tuple(needs)
         self.right: Any = None
         self.parts: list[Part] = []
         self.mistakes: list[Mistake] = []
@@ -118,6 +121,12 @@ class Exercise:
     def signature(self) -> str:
         """How the answer is called: `softmax(x, axis=-1)`"""
         return f"{self.answer}{inspect.signature(self.right)}"
+
+    @property
+    def lacking(self) -> str:
+        """What to install before this exercise can be checked, "" if it is all there."""
+        missing = [package for package in self.needs if importlib.util.find_spec(package) is None]
+        return f"this exercise needs {' and '.join(missing)}: python -m pip install {' '.join(missing)}" * bool(missing)
 
     def arguments(self, case: Case) -> dict[str, Any]:
         """The case's arguments by name, those left to their defaults left out."""

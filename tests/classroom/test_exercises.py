@@ -12,8 +12,15 @@ from minigpt.classroom.masters import notebook, read_master, solution_lines, stu
 from minigpt.classroom.places import EXERCISES, STUDENT
 from minigpt.classroom.student_file import python_file
 
-EVERY = pytest.mark.parametrize("name", names())
-MISTAKES = [(name, mistake.name) for name in names() for mistake in exercise(name).mistakes]
+
+def able(name, *more):
+    """A parameter of a test, skipped where a package is missing without which the exercise cannot be checked."""
+    lacking = exercise(name).lacking
+    return pytest.param(name, *more, marks=[pytest.mark.skip(reason=f"{name}: {lacking}")] if lacking else [])
+
+
+EVERY = pytest.mark.parametrize("name", [able(name) for name in names()])
+MISTAKES = [able(name, mistake.name) for name in names() for mistake in exercise(name).mistakes]
 
 
 @pytest.fixture
