@@ -6,16 +6,16 @@ import sys
 import warnings
 from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from textwrap import fill, indent
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..debug.source import raised_at
 from ..display import WHOLE, describe
 from .comparing import difference, distance, same
 from .exercise import Case, Exercise, Mistake, Part, exercise
+from .outcome import Outcome, outcomes
 
 WIDTH = 100
 CLOSE = 0.02  # a mistake is probable if the answer is 50 times nearer to it than to the right answer
@@ -75,23 +75,6 @@ class Report:
         return "\n".join(lines)
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What one call gave: a tuple of outputs, or the exception."""
-
-    outputs: tuple = ()
-    error: BaseException | None = None
-    note: str = ""  # what was wrong before any number was looked at
-
-    def same(self, other: Outcome, of: tuple[int, ...], tolerance) -> bool:
-        """Whether both raised the same, or agree in the outputs at the positions `of`."""
-        if self.error is not None or other.error is not None:
-            return type(self.error) is type(other.error) and str(self.error) == str(other.error)
-        if self.note or other.note:
-            return self.note == other.note
-        return all(same(self.outputs[i], other.outputs[i], tolerance) for i in of)
-
-
 def check(name: str, answer: Any, seed: int = 0) -> int:
     """Print what is right and wrong with an answer; returns the points, which nbgrader takes as partial credit.
 
@@ -115,42 +98,35 @@ def examine(name: str, answer: Any, seed: int = 0) -> Report:
         report.parts = [PartResult(part.title, 0, part.points, problem) for part in ex.parts]
         return report
     with _quiet():
-        comparison = Comparison(ex, answer, seed)
-        if all(isinstance(outcome.error, NotImplementedError) for outcome in comparison.got):
-            report.unwritten = str(comparison.got[0].error) or f"{ex.answer} raises NotImplementedError"
-        for part in ex.parts:
-            report.parts.append(_judge(ex, part, comparison))
+        return _judged(ex, outcomes(ex, answer, seed), seed)
+
+
+def judge(ex: Exercise, got: list[Outcome], seed: int) -> Report:
+    """What `examine` says of an answer that has been run already, perhaps in another process."""
+    with _quiet():
+        return _judged(ex, got, seed)
+
+
+def _judged(ex: Exercise, got: list[Outcome], seed: int) -> Report:
+    report = Report(ex.name)
+    comparison = Comparison(ex, got, seed)
+    errors = [outcome.error for outcome in got]
+    if errors[0] is not None and all(error is not None and error.unwritten for error in errors):
+        report.unwritten = errors[0].text or f"{ex.answer} raises NotImplementedError"
+    for part in ex.parts:
+        report.parts.append(_judge(ex, part, comparison))
     return report
 
 
-def outcomes(ex: Exercise, answer: Any, seed: int) -> list[Outcome]:
-    """What the answer gives on every case, in order."""
-    return [_outcome(ex, answer, case, untouched) for (_, case), (_, untouched) in zip(ex.cases(seed), ex.cases(seed),
-                                                                                         strict=True)]  # fmt: skip
+# Kept, since a grader asks for them again and again.
+@lru_cache(maxsize=64)
+def _right(ex: Exercise, seed: int) -> list[Outcome]:
+    return outcomes(ex, ex.right, seed)
 
 
-def _outcome(ex: Exercise, answer, case: Case, untouched: Case) -> Outcome:
-    try:
-        result = ex.run(answer, *case.args, **case.kwargs)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a student's code raises is what we report
-        return Outcome(error=error)
-    after, before = ex.arguments(case), ex.arguments(untouched)
-    for name, array in before.items():
-        if isinstance(array, np.ndarray) and name not in ex.in_place and not same(after[name], array, 0.0):
-            return Outcome(note=f"the function overwrote its argument {name}, which belongs to the caller; "
-                                f"`a = a - b` makes a new array, `a -= b` does not")  # fmt: skip
-    if len(ex.outputs) == 1:
-        return Outcome(_copied([result]))
-    names = ", ".join(ex.outputs)
-    if not isinstance(result, tuple | list) or len(result) != len(ex.outputs):
-        kind = f"{len(result)} things" if isinstance(result, tuple | list) else f"one {type(result).__name__}"
-        return Outcome(note=f"the function returned {kind}; wanted is `return {names}`")
-    return Outcome(_copied(result))
-
-
-def _copied(results) -> tuple:
-    """Arrays as they are now: the answer may use the same one again in its next call."""
-    return tuple(np.array(result) if type(result) is np.ndarray else result for result in results)
+@lru_cache(maxsize=64)
+def _mistaken(ex: Exercise, seed: int) -> list[tuple[Mistake, list[Outcome]]]:
+    return [(mistake, outcomes(ex, mistake.answer, seed)) for mistake in ex.mistakes]
 
 
 class Candidate(NamedTuple):
@@ -165,10 +141,10 @@ class Candidate(NamedTuple):
 class Comparison:
     """An answer beside the right one on every case, and, once something is wrong, beside the stored mistakes."""
 
-    def __init__(self, ex: Exercise, answer: Any, seed: int):
+    def __init__(self, ex: Exercise, got: list[Outcome], seed: int):
         self.ex, self.seed = ex, seed
         self.cases = ex.cases(seed)
-        self.got, self.wanted = outcomes(ex, answer, seed), outcomes(ex, ex.right, seed)
+        self.got, self.wanted = got, _right(ex, seed)
 
     def agree(self, some: list[Outcome], others: list[Outcome]) -> list[bool]:
         """Case by case, in the outputs that the case's part looks at."""
@@ -179,8 +155,7 @@ class Comparison:
     def candidates(self) -> list[Candidate]:
         """The exercise's mistakes, those that agree with the answer on most cases first."""
         found = []
-        for mistake in self.ex.mistakes:
-            known = outcomes(self.ex, mistake.answer, self.seed)
+        for mistake, known in _mistaken(self.ex, self.seed):
             agree, right = self.agree(self.got, known), self.agree(known, self.wanted)
             explains = [a and not r for a, r in zip(agree, right, strict=True)]
             found.append(Candidate(sum(agree), mistake, known, explains))
@@ -224,11 +199,9 @@ def _judge(ex: Exercise, part: Part, comparison: Comparison) -> PartResult:
 
 def _problem(ex: Exercise, part: Part, got: Outcome, wanted: Outcome) -> str:
     if got.error is not None:
-        line = raised_at(got.error)
-        text = f"{type(got.error).__name__}: {got.error}"
-        if line is None and isinstance(got.error, TypeError):
-            return f"{text}\nit must be possible to call it as {ex.signature}"
-        return f"{text}\nat {line}" if line else text
+        if not got.error.place and got.error.kind == "TypeError":
+            return f"{got.error}\nit must be possible to call it as {ex.signature}"
+        return f"{got.error}\nat {got.error.place}" if got.error.place else str(got.error)
     if got.note:
         return got.note
     for i in part.of:

@@ -8,7 +8,7 @@ import pytest
 
 import minigpt as mg
 from minigpt.classroom import Case, Exercise, check, examine, exercise
-from minigpt.classroom.checking import outcomes
+from minigpt.classroom.outcome import outcomes
 from minigpt.classroom.comparing import difference, same
 
 
