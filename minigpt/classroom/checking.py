@@ -43,11 +43,15 @@ class PartResult:
 
 @dataclass(repr=False)
 class Report:
-    """What `examine` found. str() of it is what a student reads; `unwritten`: the stub's sentence, if it is the stub"""
+    """What `examine` found. str() of it is what a student reads.
+
+    unwritten: the stub's sentence, if it is the stub; missing: why there is no answer at all
+    """
 
     exercise: str
     parts: list[PartResult] = field(default_factory=list)
     unwritten: str = ""
+    missing: str = ""
 
     @property
     def points(self) -> int:
@@ -66,6 +70,8 @@ class Report:
 
     def __str__(self):
         title = f"{self.exercise}: {self.points} of {self.possible} points"
+        if self.missing:
+            return f"{title}\n  no answer: {self.missing}"
         if self.unwritten:
             return f"{title}\n  not written yet: {self.unwritten}"
         lines, explained = [title], set()
@@ -91,14 +97,20 @@ def check(name: str, answer: Any, seed: int = 0) -> int:
 def examine(name: str, answer: Any, seed: int = 0) -> Report:
     """What `check` prints, as a Report."""
     ex = exercise(name)
-    report = Report(ex.name)
     if not callable(answer):
-        kind = describe(answer) if type(answer) is np.ndarray else f"of type {type(answer).__name__}"
-        problem = f"the answer is no function but {kind}; pass {ex.answer} itself, not a result of it"
-        report.parts = [PartResult(part.title, 0, part.points, problem) for part in ex.parts]
-        return report
+        return not_callable(ex, answer)
     with _quiet():
         return _judged(ex, outcomes(ex, answer, seed), seed)
+
+
+def not_callable(ex: Exercise, answer: Any) -> Report:
+    kind = describe(answer) if type(answer) is np.ndarray else f"of type {type(answer).__name__}"
+    problem = f"the answer is no function but {kind}; pass {ex.answer} itself, not a result of it"
+    return nothing_right(ex, problem)
+
+
+def nothing_right(ex: Exercise, problem: str, missing: str = "") -> Report:
+    return Report(ex.name, [PartResult(part.title, 0, part.points, problem) for part in ex.parts], missing=missing)
 
 
 def judge(ex: Exercise, got: list[Outcome], seed: int) -> Report:

@@ -1,7 +1,7 @@
-"""What an answer gives on the cases of an exercise: outputs, or an exception, in a form that can cross to another process.
+"""What an answer gives on an exercise's cases: outputs, or an exception, in a form that can cross to another process.
 
-`attempt` runs the student's code, `outcome` judges nothing yet but the form: were the arguments left alone, are there as
-many outputs as wanted. The grader calls `attempt` in one process and `outcome` in another.
+`attempt` runs the student's code, `outcome` judges nothing yet but the form: were the arguments left alone, are there
+as many outputs as wanted. The grader calls `attempt` in one process and `outcome` in another.
 """
 
 from __future__ import annotations

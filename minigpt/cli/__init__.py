@@ -14,7 +14,20 @@ import warnings
 
 from ..errors import MiniGPTError
 
-COMMANDS = ("demo", "train", "finetune", "generate", "chat", "eval", "compare", "data", "bench", "step", "doctor")
+COMMANDS = (
+    "demo",
+    "train",
+    "finetune",
+    "generate",
+    "chat",
+    "eval",
+    "compare",
+    "data",
+    "bench",
+    "step",
+    "grade",
+    "doctor",
+)
 
 
 def main(argv: list[str] | None = None) -> int:
