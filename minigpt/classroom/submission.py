@@ -58,11 +58,12 @@ def load(pieces: list[Piece], ex: Exercise, stem: str, renamed: bool = False) ->
         except (ValueError, RecursionError, MemoryError) as error:  # a null byte; brackets without end
             failed.append(f"{piece.name}: {type(error).__name__}: {error}")
     program: dict[str, Any] = {"__name__": stem if is_file else "__main__", "display": print}
+    uses: set[str] = set()
     for (piece, tree), wanted in zip(trees, needed([tree for _, tree in trees], ex.answer), strict=True):
         if wanted:
+            uses |= library_uses(tree)
             failed += _run(piece, tree, program)
-    uses = set().union(*(library_uses(tree) for _, tree in trees)) if trees else set()
-    notes += [f"uses {use}" for use in sorted(uses) if not use.startswith("minigpt.classroom")]
+    notes += [f"uses {use}" for use in sorted(uses - {"minigpt.classroom.check", "minigpt.classroom.examine"})]
     if ex.answer in program:
         return Loaded(program[ex.answer], failed, notes)
     return _under_another_name(ex, [tree for _, tree in trees], program, renamed, failed, notes)
