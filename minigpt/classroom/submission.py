@@ -21,11 +21,14 @@ class Missing:
 
 
 class Loaded(NamedTuple):
-    """answer: what the file defines, or Missing; failed: what pieces raised; notes: what a teacher should know"""
+    """answer: what the file defines, or Missing; failed: what pieces raised; notes: what a teacher should know;
+    uses: what the code takes from minigpt
+    """
 
     answer: Any
     failed: list[str]
     notes: list[str]
+    uses: list[str]
 
 
 def load_answer(path, ex: Exercise) -> Any:
@@ -34,10 +37,10 @@ def load_answer(path, ex: Exercise) -> Any:
     if path.suffix in (".py", ".ipynb") and not path.is_file():
         raise DataError(f"{path} is missing; `python -m minigpt.classroom start ex_{ex.name}` makes it")
     loaded = load(read_pieces(path), ex, path.stem)
-    if loaded.failed and (path.suffix == ".py" or isinstance(loaded.answer, Missing)):
+    if loaded.failed and path.suffix == ".py":
         raise DataError(loaded.failed[0])
     if isinstance(loaded.answer, Missing):
-        raise DataError(f"{path.name} {loaded.answer.why}")
+        raise DataError("; ".join([f"{path.name} {loaded.answer.why}", *loaded.failed[:1]]))
     return loaded.answer
 
 
@@ -48,7 +51,7 @@ def load(pieces: list[Piece], ex: Exercise, stem: str, renamed: bool = False) ->
     renamed: whether a function of another name is taken where there is just one that it can be
     """
     is_file = len(pieces) == 1 and pieces[0].name.endswith(".py")
-    trees, failed, notes = [], [], []
+    trees, failed = [], []
     for piece in pieces:
         try:
             trees.append((piece, parsed(piece)))
@@ -63,10 +66,17 @@ def load(pieces: list[Piece], ex: Exercise, stem: str, renamed: bool = False) ->
         if wanted:
             uses |= library_uses(tree)
             failed += _run(piece, tree, program)
-    notes += [f"uses {use}" for use in sorted(uses - {"minigpt.classroom.check", "minigpt.classroom.examine"})]
+    taken = sorted(uses - {"minigpt.classroom.check", "minigpt.classroom.examine"})
     if ex.answer in program:
-        return Loaded(program[ex.answer], failed, notes)
-    return _under_another_name(ex, [tree for _, tree in trees], program, renamed, failed, notes)
+        return Loaded(program[ex.answer], failed, [], taken)
+    own = sorted({name for name in defined([tree for _, tree in trees]) if name in program})
+    near = difflib.get_close_matches(ex.answer, own, 2, 0.7)
+    likely = own if len(own) == 1 else near
+    if renamed and len(likely) == 1:
+        note = f"the answer is called {likely[0]}, wanted is {ex.answer}; it was graded all the same"
+        return Loaded(program[likely[0]], failed, [note], taken)
+    why = f"defines no {ex.answer}; it defines {', '.join(own) or 'no function at all'}"
+    return Loaded(Missing(why), failed, [], taken)
 
 
 def _run(piece: Piece, tree, program: dict[str, Any]) -> list[str]:
@@ -77,14 +87,3 @@ def _run(piece: Piece, tree, program: dict[str, Any]) -> list[str]:
         raised = Raised.of(error)
         return [f"{raised.place or piece.name}: {raised}"]
     return []
-
-
-def _under_another_name(ex, trees, program, renamed, failed, notes) -> Loaded:
-    own = sorted({name for name in defined(trees) if name in program})
-    near = difflib.get_close_matches(ex.answer, own, 2, 0.7)
-    taken = own if len(own) == 1 else near if len(near) == 1 else []
-    if renamed and taken:
-        notes.append(f"the answer is called {taken[0]}, wanted is {ex.answer}; it was graded all the same")
-        return Loaded(program[taken[0]], failed, notes)
-    why = f"defines no {ex.answer}; it defines {', '.join(own) or 'no function at all'}"
-    return Loaded(Missing(why), failed, notes)

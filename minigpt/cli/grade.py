@@ -11,6 +11,7 @@ import argparse
 import os
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 from ..errors import ArgumentError
@@ -83,8 +84,8 @@ def _grade(args, found, stems, limits) -> int:
     written = begun
     try:
         bar = tqdm(total=len(found.submissions), desc="grading", unit="file", disable=None)
-        with bar:
-            for one in graded(found.submissions, args.seed, limits, args.workers):
+        with bar, closing(graded(found.submissions, args.seed, limits, args.workers)) as each:
+            for one in each:
                 results.append(one)
                 bar.update()
                 if time.monotonic() - written > EVERY:

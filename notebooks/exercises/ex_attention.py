@@ -3,7 +3,7 @@
 # level: 2
 # minutes: 45
 # points: 10
-# notebook: attention
+# notebook: 05_attention
 # ---
 
 # %% [markdown]

@@ -3,7 +3,7 @@
 # level: 2
 # minutes: 35
 # points: 8
-# notebook: softmax
+# notebook: 03_softmax_cross_entropy
 # ---
 
 # %% [markdown]

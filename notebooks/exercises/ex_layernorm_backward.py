@@ -3,7 +3,7 @@
 # level: 3
 # minutes: 60
 # points: 10
-# notebook: layernorm
+# notebook: 07_layernorm_residual
 # ---
 
 # %% [markdown]

@@ -3,7 +3,7 @@
 # level: 1
 # minutes: 20
 # points: 6
-# notebook: layernorm
+# notebook: 07_layernorm_residual
 # ---
 
 # %% [markdown]

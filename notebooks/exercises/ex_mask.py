@@ -3,7 +3,7 @@
 # level: 1
 # minutes: 25
 # points: 7
-# notebook: multi_head
+# notebook: 06_multi_head
 # ---
 
 # %% [markdown]

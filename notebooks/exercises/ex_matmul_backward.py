@@ -3,7 +3,7 @@
 # level: 2
 # minutes: 30
 # points: 7
-# notebook: backward
+# notebook: 02_backward
 # ---
 
 # %% [markdown]

@@ -3,7 +3,7 @@
 # level: 1
 # minutes: 20
 # points: 6
-# notebook: softmax
+# notebook: 03_softmax_cross_entropy
 # ---
 
 # %% [markdown]

@@ -103,8 +103,8 @@ def test_the_table_has_a_row_for_each_exercise_and_a_total(graded, table):
 
 def test_what_is_not_graded_is_listed_with_the_reason(graded):
     lines = [line for line in graded[2] if line.startswith("not graded: ")]
-    for words in ("notes.txt: neither a notebook nor a Python file", "who.py: which exercise?", "ex_mask.py: whose is it?",
-                  "a copy that Jupyter keeps"):  # fmt: skip
+    for words in ("notes.txt: neither a notebook nor a Python file", "who.py: which exercise?",
+                  "ex_mask.py: whose is it?", "a copy that Jupyter keeps"):  # fmt: skip
         assert sum(words in line for line in lines) == 1, words
     assert len(lines) == 4
 

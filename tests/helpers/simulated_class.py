@@ -159,8 +159,8 @@ def simulated(marked: str, places: list[str]) -> list[Simulated]:
                   "softmax", 6, "right"),
     ]  # fmt: skip
     made += [
-        Simulated(student, f"{student}_ex_{name}.ipynb", notebook_with(name, mistake_source(name, mistake)), name, points,
-                  state, told=told)
+        Simulated(student, f"{student}_ex_{name}.ipynb", notebook_with(name, mistake_source(name, mistake)), name,
+                  points, state, told=told)
         for student, name, mistake, points, state, told in [
             ("eva", "softmax", "one_sum", 0, "wrong", "divided by the sum of all elements"),
             ("fay", "softmax", "without_shift", 4, "partly", "exp overflows"),
@@ -178,7 +178,8 @@ def simulated(marked: str, places: list[str]) -> list[Simulated]:
         "kai": (softmax(inside="if not x.any() and x.size == 0:\n    while True:\n        pass"), 4, "partly",
                 "a call was not over", "no rows at all"),
         "lea": (softmax(before=LOOP), 0, "no answer", "", "running the file was not over after 6 s"),
-        "max": (softmax(inside=IN_FLOAT32 + "import os; os._exit(0)"), 5, "partly", "a call ended Python", "exit code 0"),
+        "max": (softmax(inside=IN_FLOAT32 + "import os; os._exit(0)"), 5, "partly", "a call ended Python",
+                "exit code 0"),
         "mia": ("import os\nos._exit(3)\n" + softmax(), 0, "no answer", "", "ended Python with exit code 3"),
         "ned": (softmax(inside="if axis == 1:\n    import ctypes; ctypes.string_at(0)"), 5, "partly", "SIGSEGV",
                 "touched memory"),
@@ -186,7 +187,8 @@ def simulated(marked: str, places: list[str]) -> list[Simulated]:
         "pam": ("import numpy as np\ndef sofmax(x, axis=-1):" + RIGHT, 6, "right", "the answer is called sofmax", ""),
         "quy": (softmax("import sys, warnings", "print('loud', file=sys.stderr); warnings.warn('hm')"), 6, "right", "",
                 "loud"),
-        "ray": (softmax("for _ in range(50):\n    print('x' * 1_000_000)"), 6, "right", "printed 50.0 MB", "bytes more"),
+        "ray": (softmax("for _ in range(50):\n    print('x' * 1_000_000)"), 6, "right", "printed 50.0 MB",
+                "bytes more"),
         "sam": (softmax(inside="np.ones(10**12)"), 0, "wrong", "", "MemoryError"),
         "sue": (softmax(before="kept = []\nwhile True:\n    kept.append(np.empty(10**8))"), 0, "no answer",
                 "MemoryError", ""),

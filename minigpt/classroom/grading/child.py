@@ -52,9 +52,9 @@ def main() -> None:
     try:
         loaded = load(pieces, ex, job["stem"], renamed=True)
     except BaseException as error:  # noqa: BLE001 - KeyboardInterrupt, or an exception outside of Exception
-        send({"loaded": {"failed": [str(Raised.of(error))], "notes": [], "missing": "could not be run"}})
+        send({"loaded": {"failed": [str(Raised.of(error))], "missing": "could not be run"}})
         leave(results)
-    line = {"failed": loaded.failed, "notes": loaded.notes}
+    line = {"failed": loaded.failed, "notes": loaded.notes, "uses": loaded.uses}
     if isinstance(loaded.answer, Missing):
         send({"loaded": line | {"missing": loaded.answer.why}})
         leave(results)

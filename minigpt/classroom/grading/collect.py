@@ -104,7 +104,7 @@ def _submission(folder: Path, path: Path) -> Submission | str:
 
 def _named(stem: str) -> str | None:
     """The exercise in a file's name; the longest that fits."""
-    found = [name for name in names() if re.search(rf"(^|[^a-z]){PREFIX}{name}($|[^a-z_])", stem, re.IGNORECASE)]
+    found = [name for name in names() if re.search(rf"(^|[^a-z]){PREFIX}{name}($|[^a-z])", stem, re.IGNORECASE)]
     return max(found, key=len, default=None)
 
 

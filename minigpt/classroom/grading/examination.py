@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import signal
+import threading
 import time
 from dataclasses import dataclass, field
 
@@ -22,14 +23,19 @@ from .wire import unpack
 
 @dataclass
 class Tried:
-    """What one submission gave: an attempt for each case. missing: why there is no answer to try; value: what stands in
-    its place and is no function; failed: what its cells raised; notes: what a teacher should know"""
+    """What one submission gave: an attempt for each case, or why there is nothing to try.
+
+    missing: why there is no answer;  value: what stands in its place and is no function
+    failed: what its cells raised;  notes: what a teacher should know;  uses: what the code takes from minigpt
+    printed: its stdout and stderr, of which `dropped` bytes were cut off
+    """
 
     attempts: list[Attempt] = field(default_factory=list)
     missing: str = ""
     value: list = field(default_factory=list)
     failed: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    uses: list[str] = field(default_factory=list)
     printed: str = ""
     dropped: int = 0
     seconds: float = 0.0
@@ -67,7 +73,9 @@ def _attempt(said: dict) -> Attempt:
         return Attempt(lost=f"what the function returned did not come over: {error}")
 
 
-def try_apart(ex: Exercise, pieces: tuple[Piece, ...], stem: str, seed: int, limits: Limits) -> Tried:
+def try_apart(
+    ex: Exercise, pieces: tuple[Piece, ...], stem: str, seed: int, limits: Limits, halt: threading.Event | None = None
+) -> Tried:
     """Run a submission's answer on every case. A process that ends in one case is started anew behind its part.
 
     Raises DataError if no process can be started at all
@@ -76,7 +84,7 @@ def try_apart(ex: Exercise, pieces: tuple[Piece, ...], stem: str, seed: int, lim
     got: dict[int, Attempt] = {}
     start, begun = 0, time.monotonic()
     job = {"exercise": ex.name, "seed": seed, "pieces": pieces, "stem": stem}
-    while start < len(cases):
+    while start < len(cases) and not (halt and halt.is_set()):
         left = limits.seconds - (time.monotonic() - begun)
         ended = run_apart(job | {"start": start}, max(left, 0.1), limits)
         received = Received(ended.lines, len(cases))
@@ -113,7 +121,7 @@ def try_apart(ex: Exercise, pieces: tuple[Piece, ...], stem: str, seed: int, lim
 
 
 def _take_loaded(tried: Tried, loaded: dict) -> None:
-    for name in ("failed", "notes"):
+    for name in ("failed", "notes", "uses"):
         texts = loaded.get(name)
         setattr(tried, name, [str(text)[:500] for text in texts][:20] if isinstance(texts, list) else [])
     tried.missing = str(loaded.get("missing") or "")[:500]

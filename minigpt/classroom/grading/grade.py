@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+import threading
+import time
+from collections.abc import Generator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -46,23 +48,26 @@ def probe(stems: list[str], seed: int, limits: Limits) -> None:
             raise DataError(f"cannot grade {PREFIX}{stem} here, its right answer does not get all points: {why}")
 
 
-def graded(submissions: list[Submission], seed: int, limits: Limits, workers: int = 1) -> Iterator[Graded]:
+def graded(submissions: list[Submission], seed: int, limits: Limits, workers: int = 1) -> Generator[Graded]:
     """One after the other, in their order; code runs in `workers` processes at a time, judged is here.
 
     Whoever stops reading (Ctrl-C) stops the processes too.
     """
-    pool = ThreadPoolExecutor(workers)
+    waiting: list[tuple[Submission, Future | None]] = []
+    pool, halt = ThreadPoolExecutor(workers), threading.Event()
     try:
-        waiting: list[tuple[Submission, Future | None]] = []
         for one in submissions:
             ex = exercise(one.exercise)
-            future = None if one.broken else pool.submit(try_apart, ex, one.pieces, one.path.stem, seed, limits)
+            future = None if one.broken else pool.submit(try_apart, ex, one.pieces, one.path.stem, seed, limits, halt)
             waiting.append((one, future))
         for one, future in waiting:
             yield _graded(one, Tried(missing=one.broken) if future is None else future.result(), seed)
     finally:
+        halt.set()
         pool.shutdown(wait=False, cancel_futures=True)
-        stop_all()
+        while any(future is not None and future.running() for _, future in waiting):
+            stop_all()
+            time.sleep(0.05)
         pool.shutdown()
 
 
@@ -71,7 +76,7 @@ def _graded(one: Submission, tried: Tried, seed: int) -> Graded:
     notes = [*one.notes, *_lost_cells(one)]
     notes += [f"raised: {text}" for text in tried.failed]
     allowed = _given_uses(one.exercise)
-    notes += [text for text in tried.notes if text.removeprefix("uses ") not in allowed]
+    notes += ["uses " + ", ".join(name for name in tried.uses if name not in allowed)] * bool(set(tried.uses) - allowed)
     try:
         report = report_of(ex, tried, seed)
     except Exception as error:  # noqa: BLE001 - what the student's code returned; one file must not stop the rest

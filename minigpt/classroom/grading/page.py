@@ -27,7 +27,7 @@ tr.total td { border-top: 1px solid var(--line); font-weight: bold }
 .wrong b { color: var(--wrong) }
 pre { background: var(--soft); padding: .6rem .8rem; overflow-x: auto; margin: .4rem 0; white-space: pre-wrap }
 pre, code { font: 14px/1.45 ui-monospace, monospace }
-.why { margin: .4rem 0 }
+.why { margin: .4rem 0; font-weight: 600 }
 .note { color: GrayText }
 """
 PAGE = """<!doctype html>
