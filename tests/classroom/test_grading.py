@@ -4,6 +4,7 @@ import csv
 import os
 import secrets
 import sys
+from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -81,6 +82,32 @@ def test_every_student_has_a_page_that_says_why(graded):
         if one.told not in text:
             missing.append((one.student, one.told))
     assert not missing, "\n".join(map(str, missing))
+
+
+class Balanced(HTMLParser):
+    """Every element is closed in its turn, and nothing is fetched or run."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.wrong = [], []
+
+    def handle_starttag(self, tag, attributes):
+        names = dict(attributes)
+        if tag == "script" or "src" in names or not names.get("href", "#").startswith("#"):
+            self.wrong.append(self.get_starttag_text())
+        if tag != "meta":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(f"</{tag}>")
+
+
+def test_pages_are_whole_and_fetch_nothing(graded):
+    for path in (graded[0] / "pages").iterdir():
+        parser = Balanced()
+        parser.feed(path.read_text(encoding="utf-8"))
+        assert (parser.wrong, parser.open) == ([], []), path.name
 
 
 def test_the_table_has_a_row_for_each_exercise_and_a_total(graded, table):
