@@ -211,7 +211,7 @@ def _judge(ex: Exercise, part: Part, comparison: Comparison) -> PartResult:
 
 def _problem(ex: Exercise, part: Part, got: Outcome, wanted: Outcome) -> str:
     if got.error is not None:
-        if not got.error.place and got.error.kind == "TypeError":
+        if not got.error.place and got.error.kind == "TypeError" and "argument" in got.error.text:
             return f"{got.error}\nit must be possible to call it as {ex.signature}"
         return f"{got.error}\nat {got.error.place}" if got.error.place else str(got.error)
     if got.note:

@@ -47,7 +47,7 @@ class Attempt:
     """
 
     result: Any = None
-    after: dict[str, np.ndarray] = field(default_factory=dict)
+    after: dict[str, Any] = field(default_factory=dict)
     raised: Raised | None = None
     lost: str = ""
 
@@ -84,10 +84,11 @@ def outcome(ex: Exercise, tried: Attempt, untouched: Case) -> Outcome:
         return Outcome(error=tried.raised)
     if tried.lost:
         return Outcome(note=tried.lost)
-    for name, array in _left_alone(ex, untouched).items():
-        if not same(tried.after.get(name), array, 0.0):
-            return Outcome(note=f"the function overwrote its argument {name}, which belongs to the caller; "
-                                f"`a = a - b` makes a new array, `a -= b` does not")  # fmt: skip
+    for name, value in _left_alone(ex, untouched).items():
+        if not same(tried.after.get(name), value, 0.0):
+            how = "`a = a - b` makes a new array, `a -= b` does not"
+            how = "`list(a)` makes a copy to work on" if isinstance(value, list) else how
+            return Outcome(note=f"the function overwrote its argument {name}, which belongs to the caller; {how}")
     result = tried.result
     if len(ex.outputs) == 1:
         return Outcome(_copied([result]))
@@ -104,12 +105,12 @@ def outcomes(ex: Exercise, answer: Any, seed: int) -> list[Outcome]:
             for (_, case), (_, untouched) in zip(ex.cases(seed), ex.cases(seed), strict=True)]  # fmt: skip
 
 
-def _left_alone(ex: Exercise, case: Case) -> dict[str, np.ndarray]:
-    """The arrays among the arguments that the answer may not write into."""
+def _left_alone(ex: Exercise, case: Case) -> dict[str, Any]:
+    """The arrays and lists among the arguments that the answer may not write into."""
     return {
         name: value
         for name, value in ex.arguments(case).items()
-        if isinstance(value, np.ndarray) and name not in ex.in_place
+        if isinstance(value, np.ndarray | list) and name not in ex.in_place
     }
 
 
