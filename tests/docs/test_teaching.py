@@ -47,6 +47,7 @@ def test_the_long_one_has_all_notebooks_and_all_exercises_once():
     exercises = [name for _, exercises, _ in rows for name in exercises]
     assert len(exercises) == len(set(exercises))
     assert set(names()) <= set(exercises)
+    assert f"all {len(exercises)} exercises | {100 * len(exercises)} |" in TEXT
 
 
 @pytest.mark.parametrize("name", names())
