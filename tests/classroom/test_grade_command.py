@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import simulated_class as simulated
 
+import minigpt as mg
 from minigpt.classroom import examine, exercise, names
 from minigpt.classroom.cells import Piece
 from minigpt.classroom.grading import grade, separately, table
@@ -153,6 +154,22 @@ def test_an_answer_gets_the_same_report_apart_as_in_place(name):
             warnings.simplefilter("ignore")
             tried = Tried([sent(case, mistake.answer) for _, case in ex.cases(3)])
         assert str(report_of(ex, tried, 3)) == str(examine(name, mistake.answer, 3)), mistake.name
+
+
+def test_a_process_that_cannot_be_started_is_one_line_of_the_table(place, monkeypatch, capsys):
+    started, start = [], separately._start
+
+    def third_fails(*arguments):
+        started.append(1)
+        if len(started) == 3:  # the first two try right answers
+            raise mg.DataError("cannot start python: no more processes")
+        return start(*arguments)
+
+    monkeypatch.setattr(separately, "_start", third_fails)
+    assert main(["grade", "in", "--workers", "1"]) == 0
+    assert ("ann", "ex_softmax", "0", "no answer") in rows("grades.csv")
+    assert ("cem", "ex_softmax", "6", "right") in rows("grades.csv")
+    assert "could not be run here, grade it again" in capsys.readouterr().out
 
 
 def test_overwriting_an_argument_is_seen_from_outside():

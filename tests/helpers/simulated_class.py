@@ -118,6 +118,9 @@ for fd in range(1, 20):
     except OSError:
         continue
 """
+FORGED = FAKE.replace(
+    '{"loaded": {"failed": [], "notes": []}, ', '{"loaded": {"failed": 3, "value": {"pickle": "x"}}, '
+)
 VANDAL = """
 import pathlib, subprocess, sys
 for place in {places!r}:
@@ -193,8 +196,9 @@ def simulated(marked: str, places: list[str]) -> list[Simulated]:
         "sue": (softmax(before="kept = []\nwhile True:\n    kept.append(np.empty(10**8))"), 0, "no answer",
                 "MemoryError", ""),
         "tom": (softmax(FORKS.replace("{mark}", marked)), 6, "right", "", ""),
-        "ugo": (softmax(CHECKER, body=WRONG), 0, "wrong", "uses minigpt.functional.softmax", ""),
+        "ugo": (softmax(CHECKER, body=WRONG), 0, "wrong", "minigpt.functional.softmax", ""),
         "una": (softmax(FAKE, body=WRONG), 0, "wrong", "", "expected 0."),
+        "uma": (softmax(FORGED), 0, "no answer", "", "what came back is damaged"),
         "vera": (softmax(VANDAL.replace("{places!r}", repr(places)).replace("{mark}", marked), body=WRONG), 0, "wrong",
                  "", ""),
         "wim": ("import os, signal\nos.killpg(0, signal.SIGKILL)\n" + softmax(), 0, "no answer", "", "SIGKILL"),

@@ -17,7 +17,7 @@ from ..cells import Piece
 from ..checking import Report, judge, not_callable, nothing_right
 from ..exercise import Exercise
 from ..outcome import Attempt, Raised, outcome
-from .separately import Limits, run_apart
+from .separately import MOST_RESULTS, Limits, run_apart
 from .wire import unpack
 
 
@@ -102,6 +102,8 @@ def try_apart(
             break
         if start == 0:
             _take_loaded(tried, received.loaded)
+        if ended.flood:
+            tried.notes.append(f"sent back more than {MOST_RESULTS / 1e6:.0f} MB, the rest was dropped")
         if tried.missing or tried.value:
             break
         got |= {number: one for number, one in received.attempts.items() if number >= start}
@@ -126,7 +128,10 @@ def _take_loaded(tried: Tried, loaded: dict) -> None:
         setattr(tried, name, [str(text)[:500] for text in texts][:20] if isinstance(texts, list) else [])
     tried.missing = str(loaded.get("missing") or "")[:500]
     if "value" in loaded:
-        tried.value = [unpack(loaded["value"])]
+        try:
+            tried.value = [unpack(loaded["value"])]
+        except DataError as error:
+            tried.missing = str(error)
 
 
 def _why(code: int) -> str:

@@ -61,7 +61,7 @@ def graded(submissions: list[Submission], seed: int, limits: Limits, workers: in
             future = None if one.broken else pool.submit(try_apart, ex, one.pieces, one.path.stem, seed, limits, halt)
             waiting.append((one, future))
         for one, future in waiting:
-            yield _graded(one, Tried(missing=one.broken) if future is None else future.result(), seed)
+            yield _graded(one, Tried(missing=one.broken) if future is None else _result(future), seed)
     finally:
         halt.set()
         pool.shutdown(wait=False, cancel_futures=True)
@@ -71,10 +71,17 @@ def graded(submissions: list[Submission], seed: int, limits: Limits, workers: in
         pool.shutdown()
 
 
+def _result(future: Future) -> Tried:
+    try:
+        return future.result()
+    except (DataError, OSError) as error:  # no process, no disk: this machine's fault, and perhaps over in a moment
+        return Tried(missing=f"it could not be run: {error}", notes=["could not be run here, grade it again"])
+
+
 def _graded(one: Submission, tried: Tried, seed: int) -> Graded:
     ex = exercise(one.exercise)
     notes = [*one.notes, *_lost_cells(one)]
-    notes += [f"raised: {text}" for text in tried.failed]
+    notes += [*tried.notes, *(f"raised: {text}" for text in tried.failed)]
     allowed = _given_uses(one.exercise)
     notes += ["uses " + ", ".join(name for name in tried.uses if name not in allowed)] * bool(set(tried.uses) - allowed)
     try:

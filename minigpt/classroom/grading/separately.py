@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ...errors import DataError
 
-MOST_RESULTS = 100_000_000  # bytes
+MOST_RESULTS = 30_000_000  # bytes
 MOST_PRINTED = 20_000
 _MARK = "MINIGPT_SUBMISSION"
 _PACKAGE = str(Path(__file__).parents[3])

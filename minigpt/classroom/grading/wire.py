@@ -15,7 +15,7 @@ import numpy as np
 from ...errors import DataError
 from ...tensor import Tensor
 
-MOST_BYTES = 16_000_000  # of one array
+MOST_BYTES = 4_000_000  # of one array
 DEEPEST, MOST_PARTS = 40, 200_000  # of a nested list
 _DTYPE = re.compile(r"[<>|=]?(b1|[iu][1248]|f(2|4|8|16)|c(8|16|32)|[SU][1-9]\d{0,5})")
 
