@@ -99,7 +99,7 @@ def parser() -> argparse.ArgumentParser:
     start.set_defaults(run=run_start)
     check = actions.add_parser("check", help="check the answer in a .py file or a notebook")
     check.add_argument("exercise", help="ex_softmax, for example")
-    check.add_argument("file", help="the file with your answer")
+    check.add_argument("file", help="the .py or .ipynb file with your answer")
     check.add_argument("--seed", type=int, default=0, metavar="N", help="other random numbers (default: 0)")
     check.set_defaults(run=run_check)
     build = actions.add_parser("build", help="notebooks from the masters")
