@@ -2,7 +2,7 @@
 
   list                                what there is
   start ex_softmax                    ex_softmax.py to write in (--notebook: ex_softmax.ipynb)
-  check ex_softmax ex_softmax.py      what is right, what is wrong, and why
+  check ex_softmax ex_softmax.py      what is right, what is wrong, and why (an .ipynb too)
   build [--out folder]                for teachers: student's and instructor's notebooks from the masters
 
 Exit codes: 0 all right, 1 the answer lacks points or the built notebooks are stale, 2 the command makes no sense.
@@ -98,9 +98,9 @@ def parser() -> argparse.ArgumentParser:
     start.add_argument("--notebook", action="store_true", help="a notebook rather than a .py file")
     start.add_argument("--out", metavar="FILE", help="its name (default: that of the exercise, in this folder)")
     start.set_defaults(run=run_start)
-    check = actions.add_parser("check", help="check the answer in a .py file")
+    check = actions.add_parser("check", help="check the answer in a .py file or a notebook")
     check.add_argument("exercise", help="ex_softmax, for example")
-    check.add_argument("file", help="the file with your answer")
+    check.add_argument("file", help="the .py or .ipynb file with your answer")
     check.add_argument("--seed", type=int, default=0, metavar="N", help="other random numbers (default: 0)")
     check.set_defaults(run=run_check)
     build = actions.add_parser("build", help="notebooks from the masters")

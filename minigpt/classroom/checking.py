@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..debug.source import raised_at
 from ..display import WHOLE, describe
 from .comparing import difference, distance, same
 from .exercise import Case, Exercise, Mistake, Part, exercise
+from .outcome import Outcome, outcomes
 
 WIDTH = 100
 CLOSE = 0.02  # a mistake is probable if the answer is 50 times nearer to it than to the right answer
@@ -43,11 +43,15 @@ class PartResult:
 
 @dataclass(repr=False)
 class Report:
-    """What `examine` found. str() of it is what a student reads; `unwritten`: the stub's sentence, if it is the stub"""
+    """What `examine` found. str() of it is what a student reads.
+
+    unwritten: the stub's sentence, if it is the stub; missing: why there is no answer at all
+    """
 
     exercise: str
     parts: list[PartResult] = field(default_factory=list)
     unwritten: str = ""
+    missing: str = ""
 
     @property
     def points(self) -> int:
@@ -66,6 +70,8 @@ class Report:
 
     def __str__(self):
         title = f"{self.exercise}: {self.points} of {self.possible} points"
+        if self.missing:
+            return f"{title}\n  no answer: {self.missing}"
         if self.unwritten:
             return f"{title}\n  not written yet: {self.unwritten}"
         lines, explained = [title], set()
@@ -73,23 +79,6 @@ class Report:
             lines += part.lines(part.misconception in explained)
             explained.add(part.misconception)
         return "\n".join(lines)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one call gave: a tuple of outputs, or the exception."""
-
-    outputs: tuple = ()
-    error: BaseException | None = None
-    note: str = ""  # what was wrong before any number was looked at
-
-    def same(self, other: Outcome, of: tuple[int, ...], tolerance) -> bool:
-        """Whether both raised the same, or agree in the outputs at the positions `of`."""
-        if self.error is not None or other.error is not None:
-            return type(self.error) is type(other.error) and str(self.error) == str(other.error)
-        if self.note or other.note:
-            return self.note == other.note
-        return all(same(self.outputs[i], other.outputs[i], tolerance) for i in of)
 
 
 def check(name: str, answer: Any, seed: int = 0) -> int:
@@ -108,68 +97,50 @@ def check(name: str, answer: Any, seed: int = 0) -> int:
 def examine(name: str, answer: Any, seed: int = 0) -> Report:
     """What `check` prints, as a Report."""
     ex = exercise(name)
-    report = Report(ex.name)
     if ex.lacking:
-        report.parts = [PartResult(part.title, 0, part.points, ex.lacking) for part in ex.parts]
-        return report
+        return nothing_right(ex, ex.lacking)
     if not callable(answer):
-        kind = describe(answer) if type(answer) is np.ndarray else f"of type {type(answer).__name__}"
-        problem = f"the answer is no function but {kind}; pass {ex.answer} itself, not a result of it"
-        report.parts = [PartResult(part.title, 0, part.points, problem) for part in ex.parts]
-        return report
+        return not_callable(ex, answer)
     with _quiet():
-        comparison = Comparison(ex, answer, seed)
-        if all(isinstance(outcome.error, NotImplementedError) for outcome in comparison.got):
-            report.unwritten = str(comparison.got[0].error) or f"{ex.answer} raises NotImplementedError"
-        for part in ex.parts:
-            report.parts.append(_judge(ex, part, comparison))
+        return _judged(ex, outcomes(ex, answer, seed), seed)
+
+
+def not_callable(ex: Exercise, answer: Any) -> Report:
+    kind = describe(answer) if type(answer) is np.ndarray else f"of type {type(answer).__name__}"
+    problem = f"the answer is no function but {kind}; pass {ex.answer} itself, not a result of it"
+    return nothing_right(ex, problem)
+
+
+def nothing_right(ex: Exercise, problem: str, missing: str = "") -> Report:
+    return Report(ex.name, [PartResult(part.title, 0, part.points, problem) for part in ex.parts], missing=missing)
+
+
+def judge(ex: Exercise, got: list[Outcome], seed: int) -> Report:
+    """What `examine` says of an answer that has been run already, perhaps in another process."""
+    with _quiet():
+        return _judged(ex, got, seed)
+
+
+def _judged(ex: Exercise, got: list[Outcome], seed: int) -> Report:
+    report = Report(ex.name)
+    comparison = Comparison(ex, got, seed)
+    errors = [outcome.error for outcome in got]
+    if errors[0] is not None and all(error is not None and error.unwritten for error in errors):
+        report.unwritten = errors[0].text or f"{ex.answer} raises NotImplementedError"
+    for part in ex.parts:
+        report.parts.append(_judge(ex, part, comparison))
     return report
 
 
-def outcomes(ex: Exercise, answer: Any, seed: int) -> list[Outcome]:
-    """What the answer gives on every case, in order."""
-    return [_outcome(ex, answer, case, untouched) for (_, case), (_, untouched) in zip(ex.cases(seed), ex.cases(seed),
-                                                                                         strict=True)]  # fmt: skip
-
-
-def _outcome(ex: Exercise, answer, case: Case, untouched: Case) -> Outcome:
-    try:
-        result = ex.run(answer, *case.args, **case.kwargs)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a student's code raises is what we report
-        return Outcome(error=error)
-    after, before = ex.arguments(case), ex.arguments(untouched)
-    for name, value in before.items():
-        if isinstance(value, np.ndarray | list) and name not in ex.in_place and not same(after[name], value, 0.0):
-            how = "`a = a - b` makes a new array, `a -= b` does not"
-            how = "`list(a)` makes a copy to work on" if isinstance(value, list) else how
-            return Outcome(note=f"the function overwrote its argument {name}, which belongs to the caller; {how}")
-    if len(ex.outputs) == 1:
-        return Outcome(_copied([result]))
-    names = ", ".join(ex.outputs)
-    if not isinstance(result, tuple | list) or len(result) != len(ex.outputs):
-        kind = f"{len(result)} things" if isinstance(result, tuple | list) else f"one {type(result).__name__}"
-        return Outcome(note=f"the function returned {kind}; wanted is `return {names}`")
-    return Outcome(_copied(result))
-
-
-def _copied(results) -> tuple:
-    """Arrays as they are now: the answer may use the same one again in its next call."""
-    return tuple(np.array(result) if type(result) is np.ndarray else result for result in results)
-
-
-@lru_cache(maxsize=32)
-def _right_outcomes(ex: Exercise, seed: int) -> list[Outcome]:
-    """Kept, as those of the mistakes: a student checks again and again, and a class is checked on the same cases."""
+# Kept, since a grader asks for them again and again.
+@lru_cache(maxsize=64)
+def _right(ex: Exercise, seed: int) -> list[Outcome]:
     return outcomes(ex, ex.right, seed)
 
 
-@lru_cache(maxsize=32)
-def _mistakes_outcomes(ex: Exercise, seed: int) -> list[tuple[Mistake, list[Outcome]]]:
-    found = [(mistake, outcomes(ex, mistake.answer, seed)) for mistake in ex.mistakes]
-    for error in (outcome.error for _, known in found for outcome in known):
-        if error is not None:
-            error.__traceback__ = None  # it would keep the arrays of every frame
-    return found
+@lru_cache(maxsize=64)
+def _mistaken(ex: Exercise, seed: int) -> list[tuple[Mistake, list[Outcome]]]:
+    return [(mistake, outcomes(ex, mistake.answer, seed)) for mistake in ex.mistakes]
 
 
 class Candidate(NamedTuple):
@@ -184,10 +155,10 @@ class Candidate(NamedTuple):
 class Comparison:
     """An answer beside the right one on every case, and, once something is wrong, beside the stored mistakes."""
 
-    def __init__(self, ex: Exercise, answer: Any, seed: int):
+    def __init__(self, ex: Exercise, got: list[Outcome], seed: int):
         self.ex, self.seed = ex, seed
         self.cases = ex.cases(seed)
-        self.got, self.wanted = outcomes(ex, answer, seed), _right_outcomes(ex, seed)
+        self.got, self.wanted = got, _right(ex, seed)
 
     def agree(self, some: list[Outcome], others: list[Outcome]) -> list[bool]:
         """Case by case, in the outputs that the case's part looks at."""
@@ -198,7 +169,7 @@ class Comparison:
     def candidates(self) -> list[Candidate]:
         """The exercise's mistakes, those that agree with the answer on most cases first."""
         found = []
-        for mistake, known in _mistakes_outcomes(self.ex, self.seed):
+        for mistake, known in _mistaken(self.ex, self.seed):
             agree, right = self.agree(self.got, known), self.agree(known, self.wanted)
             explains = [a and not r for a, r in zip(agree, right, strict=True)]
             found.append(Candidate(sum(agree), mistake, known, explains))
@@ -242,11 +213,9 @@ def _judge(ex: Exercise, part: Part, comparison: Comparison) -> PartResult:
 
 def _problem(ex: Exercise, part: Part, got: Outcome, wanted: Outcome) -> str:
     if got.error is not None:
-        line = raised_at(got.error)
-        text = f"{type(got.error).__name__}: {got.error}"
-        if line is None and isinstance(got.error, TypeError) and "argument" in str(got.error):
-            return f"{text}\nit must be possible to call it as {ex.signature}"
-        return f"{text}\nat {line}" if line else text
+        if not got.error.place and got.error.kind == "TypeError" and "argument" in got.error.text:
+            return f"{got.error}\nit must be possible to call it as {ex.signature}"
+        return f"{got.error}\nat {got.error.place}" if got.error.place else str(got.error)
     if got.note:
         return got.note
     for i in part.of:

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import DataError
+from .course import NOTEBOOKS
 
 KEYS = ("title", "level", "minutes", "points", "notebook")
 LEVELS = {1: "easy", 2: "middle", 3: "hard"}
@@ -98,6 +99,9 @@ def _header(path: Path, lines: list[str]) -> tuple[dict[str, Any], int]:
         values[key] = int(values[key])
     if values["level"] not in LEVELS:
         raise DataError(f"{path}: level is one of {', '.join(map(str, LEVELS))}, got {values['level']}")
+    if values["notebook"] not in NOTEBOOKS:
+        known = ", ".join(NOTEBOOKS)
+        raise DataError(f"{path}: the course has no notebook {values['notebook']!r}; it has {known}")
     return values, end + 1
 
 

@@ -15,7 +15,8 @@ import warnings
 from ..errors import MiniGPTError
 
 COMMANDS = (
-    "demo", "train", "finetune", "generate", "chat", "eval", "compare", "inspect", "data", "bench", "step", "doctor",
+    "demo", "train", "finetune", "generate", "chat", "eval", "compare", "inspect", "data", "bench", "step", "grade",
+    "doctor",
 )  # fmt: skip
 
 

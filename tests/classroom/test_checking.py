@@ -8,8 +8,8 @@ import pytest
 
 import minigpt as mg
 from minigpt.classroom import Case, Exercise, check, examine, exercise
-from minigpt.classroom.checking import outcomes
 from minigpt.classroom.comparing import difference, same
+from minigpt.classroom.outcome import outcomes
 
 
 def right(x, axis=-1):

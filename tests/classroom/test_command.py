@@ -89,12 +89,35 @@ def test_a_file_that_cannot_be_checked_is_told_in_one_line(mine, refused, text, 
     assert words in refused("check", "ex_softmax", mine(text))
 
 
+def test_a_notebook_is_checked_too(tmp_path, capsys, refused):
+    """Its cells are run up to the answer; one that raises stops nothing, as long as there is an answer."""
+    book = json.loads((places.STUDENT / "ex_softmax.ipynb").read_text(encoding="utf-8"))
+    (cell,) = (cell for cell in book["cells"] if cell["metadata"].get("nbgrader", {}).get("solution"))
+    path = tmp_path / "ex_softmax.ipynb"
+
+    def checked(source, code):
+        cell["source"] = source
+        path.write_text(json.dumps(book), encoding="utf-8")
+        if code == 2:
+            return refused("check", "ex_softmax", str(path))
+        assert main(["check", "ex_softmax", str(path)]) == code
+        return capsys.readouterr().out
+
+    assert "6 of 6 points" in checked(f"%matplotlib inline\n{RIGHT}1 / 0\n", 0)
+    last_axis_only = f"{RIGHT}right = softmax\ndef softmax(x, axis=-1):\n    return right(x, -1) if axis == -1 else 0\n"
+    assert "5 of 6 points" in checked(last_axis_only, 1)
+    assert "cell 2:1: 1 / 0: ZeroDivisionError" in checked("1 / 0", 2)
+    assert "defines no softmax; it defines sofmax" in checked("def sofmax(x):\n    return x", 2)
+
+
 def test_bad_names_and_files(tmp_path, mine, refused):
     assert "no exercise 'ex_sofmax'" in refused("check", "ex_sofmax", "mine.py")
     assert "whole number from 0 on, got -1" in refused("check", "ex_softmax", mine(RIGHT), "--seed", "-1")
     assert "no exercise 'nothing'" in refused("start", "nothing")
     assert "yours.py is missing" in refused("check", "ex_softmax", str(tmp_path / "yours.py"))
-    assert "no .py file" in refused("check", "ex_softmax", "mine.ipynb")
+    assert "mine.ipynb is missing" in refused("check", "ex_softmax", "mine.ipynb")
+    (tmp_path / "mine.txt").write_text(RIGHT, encoding="utf-8")
+    assert "neither a .py nor an .ipynb file" in refused("check", "ex_softmax", str(tmp_path / "mine.txt"))
     assert "cannot write" in refused("start", "ex_softmax", "--out", str(tmp_path / "no" / "mine.py"))
 
 

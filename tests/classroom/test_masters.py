@@ -13,7 +13,7 @@ MASTER = """\
 # level: 1
 # minutes: 5
 # points: 3
-# notebook: start
+# notebook: 00_start_here
 # ---
 
 # %% [markdown]
@@ -49,7 +49,7 @@ def written(tmp_path):
 def test_cells_and_header(written):
     master = read_master(written(MASTER))
     assert master.header == {"name": "ex_double", "title": "Doubling", "level": 1, "minutes": 5, "points": 3,
-                             "notebook": "start"}  # fmt: skip
+                             "notebook": "00_start_here"}  # fmt: skip
     assert [cell.kind for cell in master.cells] == ["markdown", "markdown", "code", "code"]
     assert master.cells[0].source.startswith("# Doubling\n\nLevel 1 of 3 (easy) · about 5 minutes · 3 points")
     assert master.cells[1].source == "## Twice\n\nWrite `double`."
@@ -83,6 +83,7 @@ def test_a_notebook_is_the_same_each_time_and_has_no_outputs(written):
     ("old", "new", "words"),
     [
         ("# ---\n", "", "begins with a header"),
+        ("00_start_here", "00_start", "the course has no notebook '00_start'; it has 00_start_here, 01_tensors"),
         ("# level: 1\n", "", "the header must have title, level, minutes, points, notebook"),
         ("# level: 1", "# level: 7", "level is one of 1, 2, 3, got 7"),
         ("# minutes: 5", "# minutes: few", "minutes is a whole number, got 'few'"),
