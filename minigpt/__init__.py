@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from .generation import Chat, Completion, generate, stream
     from .observe import observing
     from .ops.op import Op
+    from .reports import report
     from .tensor import Tensor, no_grad
 
 __version__ = "0.1.0"
@@ -53,6 +54,7 @@ _LAZY = {
     "Completion": "generation",
     "generate": "generation",
     "stream": "generation",
+    "report": "reports",
 }
 _SUBMODULES = (
     "classroom",
@@ -65,6 +67,7 @@ _SUBMODULES = (
     "models",
     "nn",
     "optim",
+    "reports",
     "tokenizers",
     "training",
     "viz",
@@ -73,8 +76,8 @@ _SUBMODULES = (
 __all__ = [
     "ArgumentError", "BackendError", "Chat", "CheckpointError", "Completion", "ConfigError", "DataError",
     "GradcheckError", "GraphError", "MiniGPTError", "NumericsError", "Op", "ShapeError", "Tensor", "TokenizerError",
-    "backends", "concatenate", "generate", "gradcheck", "no_grad", "observing", "stack", "stream", "trace", "use",
-    "where",
+    "backends", "concatenate", "generate", "gradcheck", "no_grad", "observing", "report", "stack", "stream", "trace",
+    "use", "where",
 ]  # fmt: skip
 
 

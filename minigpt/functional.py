@@ -230,6 +230,9 @@ def where(condition, a, b) -> Tensor:
     return ops.Where.apply(condition, a, b)
 
 
-def label(x: Tensor, name: str) -> Tensor:
-    """x itself, under a name that observers see and may replace; free of cost while nobody observes."""
-    return ops.Label.apply(x, name=name) if OBSERVERS.get() else x
+def label(x: Tensor, name: str, step: tuple[int, int] | None = None) -> Tensor:
+    """x itself, under a name that observers see and may replace; free of cost while nobody observes.
+
+    step: (t, T) in a loop that gives the same name to a value at each of its T steps
+    """
+    return ops.Label.apply(x, name=name, step=step) if OBSERVERS.get() else x

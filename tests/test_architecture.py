@@ -49,9 +49,10 @@ MAY_IMPORT["inspect"] = MAY_IMPORT["training"] | {"training", "finite_difference
 # the doctor asks what the card lacks; what differs is named as `capture` names it
 MAY_IMPORT["debug"] = MAY_IMPORT["inspect"] | {"inspect", "optim", "cuda_state"}
 MAY_IMPORT["generation"] = MAY_IMPORT["training"] | {"training", "viz"}
+MAY_IMPORT["reports"] = MAY_IMPORT["generation"] | {"generation", "inspect"}
 MAY_IMPORT["classroom"] = MAY_IMPORT["generation"] | {"generation", "inspect", "debug", "viz", "finite_differences"}
 MAY_IMPORT["bench"] = MAY_IMPORT["classroom"] | {"classroom", "backpropagation"}  # its observer point is measured
-MAY_IMPORT["cli"] = MAY_IMPORT["bench"] | {"bench"}
+MAY_IMPORT["cli"] = MAY_IMPORT["bench"] | {"bench", "reports"}
 MAY_IMPORT["__main__"] = {"cli"}
 
 HEAVY = {"numba", "matplotlib", "scipy", "tqdm", "safetensors", "torch", "transformers", "sacrebleu"}

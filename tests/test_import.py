@@ -11,7 +11,7 @@ import minigpt as mg
 
 ROOT = Path(mg.__file__).parents[1]
 SUBMODULES = ["functional", "nn", "optim", "models", "tokenizers", "data", "training", "inspect", "debug", "generation",
-              "viz"]  # fmt: skip
+              "reports", "viz"]  # fmt: skip
 
 
 def run_python(program):

@@ -14,7 +14,9 @@ import warnings
 
 from ..errors import MiniGPTError
 
-COMMANDS = ("demo", "train", "finetune", "generate", "chat", "eval", "compare", "data", "bench", "step", "doctor")
+COMMANDS = (
+    "demo", "train", "finetune", "generate", "chat", "eval", "compare", "inspect", "data", "bench", "step", "doctor",
+)  # fmt: skip
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -7,6 +7,7 @@ objectives: train a GPT and a MaskedLM on the same text and let both fill blanks
 progressive: train a model that grows beside one that is deep from the start.
 tasks: train small models on tasks from a fixed seed; accuracy on unseen questions, and what it took.
 seq2seq: train small encoder-decoders (copy, reverse, dates, translation) and count what they answer exactly.
+induction: train a small GPT on random texts that repeat themselves, and find the heads that copy.
 train:  time whole training steps beside PyTorch (where it is installed), in turn, and beside the matrix products alone.
 decode: tokens a second of a single text beside Transformers (where it is installed), in turn, and beside memory alone.
 observers: time training steps while nobody observes beside steps that cannot be observed, in turn.

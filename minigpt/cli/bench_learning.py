@@ -65,6 +65,13 @@ def add_learning(actions, example: str) -> None:
     )
     add_backend(seq2seq)
     seq2seq.set_defaults(measure=run_seq2seq)
+    text = "a small GPT trained until an induction head can be seen in it: head scores, and copying without each head"
+    induction = add_action(actions, "induction", text, "minigpt bench induction --out runs/induction")
+    induction.add_argument("--seed", type=int, default=0, help="of weights and texts (default: 0)")
+    induction.add_argument("--steps", type=positive, help="training steps (default: those of the recipe)")
+    induction.add_argument("--out", metavar="FOLDER", help="save the model there")
+    add_backend(induction)
+    induction.set_defaults(measure=run_induction)
 
 
 def run_recipe(args) -> int:
@@ -135,3 +142,16 @@ def run_seq2seq(args) -> int:
     if args.picture:
         seq2seq.cross_attention(result.model, result.examples[0][0].source).save(args.picture)
     return 0 if enough else 1
+
+
+def run_induction(args) -> int:
+    """Exit code 1 if a model with the recipe's number of steps lacks what the recipe wants."""
+    from ..bench import induction
+
+    with chosen_row(args.backend) as row:
+        steps = args.steps or induction.STEPS
+        trainer = induction.new_trainer(args.seed, steps, row.name)
+        measured, seconds = induction.train(trainer, args.out)
+        print(f"{trainer.model.num_parameters():,} parameters, {steps} steps in {seconds:.0f} s")
+        print(induction.report(measured))
+    return 0 if args.steps is not None or measured.reached else 1

@@ -5,7 +5,7 @@
     acts["h.0.attn.weights"]        # (B, H, T, T)
 
 Names are those of the modules (their outputs) and of what modules label inside: for attention `q`, `k`, `v`,
-`scores`, `weights`, `heads`, for the MLP `hidden`.
+`scores`, `weights`, `heads`, for the MLP `hidden`; for recurrent layers the gates of all steps, `rnn.l0.f` and so on.
 """
 
 from __future__ import annotations
@@ -40,10 +40,21 @@ class _Recorder(NamedPoints):
         self.activations = Activations()
 
     def at(self, name, value):
-        if self.patterns is None or any(matches(name, pattern) for pattern in self.patterns):
+        if self._wanted(name):
             array = value.numpy()
             self.activations[name] = array.copy() if self.copy else array
         return value
+
+    def at_step(self, name, t, T, value):
+        if self._wanted(name):
+            array = value.numpy()  # (B, C)
+            if t == 0:
+                self.activations[name] = np.full((len(array), T, *array.shape[1:]), np.nan, array.dtype)  # (B, T, C)
+            self.activations[name][:, t] = array
+        return value
+
+    def _wanted(self, name) -> bool:
+        return self.patterns is None or any(matches(name, pattern) for pattern in self.patterns)
 
 
 @contextmanager

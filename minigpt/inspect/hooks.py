@@ -40,6 +40,17 @@ class _Hooks(NamedPoints):
                     value = self._checked(name, value, new)
         return value
 
+    def at_step(self, name, t, T, value):
+        self.met[name] = True
+        at_t = f"{name}.{t}"
+        for pattern, hook in self.hooks.items():
+            if matches(at_t, pattern) or matches(name, pattern):
+                self.met[at_t] = True
+                new = hook(value, at_t)
+                if new is not None:
+                    value = self._checked(at_t, value, new)
+        return value
+
     def _checked(self, name, value, new) -> Tensor:
         new = new if isinstance(new, Tensor) else Tensor(current_row().from_host(np.asarray(new, value.dtype)))
         if new.shape != value.shape:
@@ -53,7 +64,9 @@ def hooked(model, hooks: dict[str, Callable]):
 
     value:  a Tensor; the hook returns a Tensor or array of the same shape, or None to leave it. What it computes with
             Tensors has gradients.
-    Names as in `capture`, with wildcards. Raises ArgumentError at the end of the block for a name that was never met.
+    Names as in `capture`, with wildcards. What a recurrent layer has at every step, such as "rnn.l0.f", goes through
+    the hook step by step, (B, hidden), as "rnn.l0.f.0", "rnn.l0.f.1" …; each of these may be a key of its own.
+    Raises ArgumentError at the end of the block for a name that was never met.
     """
     observer = _Hooks(model, hooks)
     with observing(observer):
@@ -140,6 +153,41 @@ def _replaced_by(mean):
 # --- patching -----------------------------------------------------------------------------------------------------
 
 
+class _Patches(_Hooks):
+    """The observer behind `patch`."""
+
+    def __init__(self, model, chosen, positions):
+        super().__init__(model, {})
+        self.chosen, self.positions = chosen, positions
+
+    def at(self, name, value):
+        self.met[name] = True
+        if name not in self.chosen:
+            return value
+        other = self._other(name, value.shape)
+        if self.positions is not None:
+            other = F.where(self._here(value.shape[-2])[:, None], other, value)
+        return self._checked(name, value, other)
+
+    def at_step(self, name, t, T, value):
+        self.met[name] = True
+        if name not in self.chosen:
+            return value
+        other = self._other(name, (len(value), T, *value.shape[1:]))  # (B, T, C)
+        return self._checked(name, value, other[:, t]) if self.positions is None or self._here(T)[t] else value
+
+    def _other(self, name, shape):
+        other = np.asarray(self.chosen[name])
+        if other.shape != shape:
+            raise ShapeError(f"patch: {name} is {other.shape} in the other run, {shape} here; use equal lengths")
+        return other
+
+    def _here(self, T):
+        here = np.zeros(T, bool)
+        here[self.positions] = True
+        return here
+
+
 @contextmanager
 def patch(model, activations, names, positions=None):
     """Inside the block the named points have the values of another run.
@@ -153,18 +201,10 @@ def patch(model, activations, names, positions=None):
     refuse_unmatched(patterns, activations)
     chosen = {name: a for name, a in activations.items() if any(matches(name, p) for p in patterns)}
 
-    def hook(value, name):
-        other = np.asarray(chosen[name])
-        if other.shape != value.shape:
-            raise ShapeError(f"patch: {name} is {other.shape} in the other run, {value.shape} here; use equal lengths")
-        if positions is None:
-            return other
-        here = np.zeros((value.shape[-2], 1), bool)  # (T, 1)
-        here[positions] = True
-        return F.where(here, other, value)
-
-    with hooked(model, dict.fromkeys(chosen, hook)):
+    observer = _Patches(model, chosen, positions)
+    with observing(observer):
         yield
+    refuse_unmatched(chosen, observer.met)
 
 
 @dataclass(frozen=True)

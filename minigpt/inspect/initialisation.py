@@ -28,10 +28,10 @@ import numpy as np
 from ..backend import use
 from ..errors import ArgumentError
 from ..models import GPT, GPTConfig
-from ..nn import Block, Linear
-from ..observe import observing
+from ..nn import Linear
 from ..randomness import as_generator
 from ..tensor import Tensor
+from .stream import LayerNumbers, stream_numbers
 
 TABLES = 0.02  # deviation of the embeddings where the scheme is about matrices
 # name -> deviation of a matrix, from (n_in, n_out, whether it is an output projection, L); and of the embeddings
@@ -44,16 +44,6 @@ SCHEMES: dict[str, tuple[Deviation, float]] = {
     "large": (lambda n_in, n_out, is_output, L: 1.0, 1.0),
     "zeros": (lambda n_in, n_out, is_output, L: 0.0, 0.0),
 }
-
-
-@dataclass(frozen=True)
-class LayerNumbers:
-    """Of one scheme: loss in nats; activation and gradient (L + 1,), weight_gradient (L,), float64."""
-
-    loss: float
-    activation: np.ndarray
-    gradient: np.ndarray
-    weight_gradient: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -108,40 +98,9 @@ def initialise(model: GPT, scheme: str, rng=None) -> None:
     model.load_state_dict(new)
 
 
-class _Stream:
-    """An observer that keeps the residual stream: what the first block takes in, and what each block gives."""
-
-    def __init__(self):
-        self.stream: list[Tensor] = []
-
-    def around_module(self, module, args, kwargs, proceed):
-        output = proceed()
-        if isinstance(module, Block):
-            self.stream += [args[0], output] if not self.stream else [output]
-        return output
-
-
 def layer_numbers(model: GPT, ids, targets) -> LayerNumbers:
-    """Forward and backward once on ids and targets (B, T) each; gradients are then empty; dropout is off."""
-    model.zero_grad()
-    was_training = model.training
-    model.eval()
-    stream = _Stream()
-    with observing(stream):
-        _, loss = model(ids, targets)
-    for x in stream.stream:
-        x.retain_grad()
-    loss.backward()
-    weights = [[p.grad for p in block.parameters() if p.ndim == 2] for block in model.h]
-    numbers = LayerNumbers(
-        loss.item(),
-        np.array([_rms([x.data]) for x in stream.stream]),
-        np.array([_rms([x.grad]) for x in stream.stream]),
-        np.array([_rms(gradients) for gradients in weights]),
-    )
-    model.zero_grad()
-    model.train(was_training)
-    return numbers
+    """Forward and backward once on ids and targets (B, T) each, without dropout; see inspect/stream.py."""
+    return stream_numbers(model, {"GPT": list(model.h)}, lambda: model(ids, targets)[1])["GPT"]
 
 
 def initialisation_study(
@@ -158,7 +117,3 @@ def initialisation_study(
             initialise(model, scheme, seed)
             results[scheme] = layer_numbers(model, ids, targets)
     return InitialisationStudy(results, math.log(config.vocab_size))
-
-
-def _rms(arrays) -> float:
-    return float(np.sqrt(sum((a**2).sum() for a in arrays) / sum(a.size for a in arrays)))

@@ -2,7 +2,10 @@
 
     h.0.attn            what attention adds to the residual stream      h.0.attn.q .k .v .scores .weights .heads
     h.0.mlp             what the MLP adds                               h.0.mlp.hidden
-    h.0                 the residual stream after the block             output  the logits
+    h.0                 the residual stream after the block             h.0.mid  between attention and MLP
+    drop                the residual stream before the first block      output   the logits
+    rnn.l0              what a recurrent layer puts out                 rnn.l0.i .f .g .o .c .h   of an LSTM's steps
+                                                                        rnn.l0.r .z .n .h         of a GRU's
 
 Whoever looks at them, or changes them, is a subclass of `NamedPoints` with a method `at`.
 """
@@ -30,6 +33,10 @@ class NamedPoints:
         """What goes on from here in place of `value`; the value itself leaves the computation as it is."""
         raise NotImplementedError(f"{type(self).__name__} needs a method at(name, value)")
 
+    def at_step(self, name: str, t: int, T: int, value: Tensor) -> Tensor:
+        """The same for a point that is met at each of T steps, with the value (B, …) of step t."""
+        raise NotImplementedError(f"{type(self).__name__} needs a method at_step(name, t, T, value)")
+
     def around_module(self, module, args, kwargs, proceed):
         name = self._names.get(id(module))
         self._stack.append(name)
@@ -47,7 +54,11 @@ class NamedPoints:
         output = proceed()
         inside = self._stack[-1] if self._stack else None
         if op is Label and inside is not None:
-            return self.at(f"{inside}.{settings['name']}" if inside else settings["name"], output)
+            name = f"{inside}.{settings['name']}" if inside else settings["name"]
+            if settings["step"] is None:
+                return self.at(name, output)
+            t, T = settings["step"]
+            return self.at_step(name, t, T, output)
         return output
 
 

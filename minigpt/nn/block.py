@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .. import functional as F
 from ..observe import parts_wanted
 from ..randomness import as_generator
 from .attention import MultiHeadAttention
@@ -33,7 +34,7 @@ class Block(Module):
 
     def forward(self, x, mask=None, cache=None):  # (B, T, C)
         if parts_wanted() or (self.training and self.drop.p):
-            x = x + self.drop(self.attn(self.ln_1(x), mask=mask, cache=cache))
+            x = F.label(x + self.drop(self.attn(self.ln_1(x), mask=mask, cache=cache)), "mid")
             x = x + self.drop(self.mlp(self.ln_2(x)))
         else:  # the same, the additions left to the last linear layer of each
             x = self.attn(self.ln_1(x), mask=mask, cache=cache, residual=x)

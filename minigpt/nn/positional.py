@@ -12,10 +12,10 @@ from .linear import check_size
 from .module import Module
 
 
-def sinusoids(n: int, d: int) -> np.ndarray:
-    """Positions 0 … n - 1 as waves of d / 2 wavelengths, from 2 pi to 10000 * 2 pi; (n, d) float64
+def sinusoids(n: int, d: int, longest: float = 10000) -> np.ndarray:
+    """Positions 0 … n - 1 as waves of d / 2 wavelengths, from 2 pi to `longest` * 2 pi; (n, d) float64
 
-        pe[t, 2i] = sin(t / 10000^(2i / d))        pe[t, 2i + 1] = cos(t / 10000^(2i / d))
+        pe[t, 2i] = sin(t / longest^(2i / d))        pe[t, 2i + 1] = cos(t / longest^(2i / d))
 
     A shift by k turns each pair (sin, cos) by an angle that does not depend on t, so "k places on" is a matrix product.
     Source: Vaswani et al. 2017, section 3.5
@@ -23,7 +23,7 @@ def sinusoids(n: int, d: int) -> np.ndarray:
     check_size("sinusoids", n=n, d=d)
     if d % 2:
         raise ArgumentError(f"sinusoids: d must be even, a sine and a cosine for each wavelength; got {d}")
-    angles = np.arange(n)[:, None] / 10000 ** (np.arange(0, d, 2) / d)  # (n, d / 2)
+    angles = np.arange(n)[:, None] / longest ** (np.arange(0, d, 2) / d)  # (n, d / 2)
     return np.stack([np.sin(angles), np.cos(angles)], axis=-1).reshape(n, d)  # (n, d)
 
 

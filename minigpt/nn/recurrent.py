@@ -5,7 +5,8 @@
     y, state = lstm(more, state)    # goes on where it stopped
 
 State: h (layers, B, hidden); for the LSTM the pair (h, c). Names, shapes and order of gates of the parameters are those
-of PyTorch, so its weights can be loaded. One step down: `functional.lstm` -> `ops/lstm.py` -> `kernels/reference/`.
+of PyTorch, so its weights can be loaded. One step down: `functional.lstm` -> `ops/lstm.py` -> `kernels/reference/`;
+while somebody looks at the gates, step by step: `recurrent_parts.py`.
 
 Truncated back-propagation through time (Williams & Peng 1990): cut the text into pieces, and hand the state on without
 the graph, so that gradients end at the piece's first step while the memory goes on.
@@ -23,10 +24,12 @@ import numpy as np
 from .. import functional as F
 from ..backend import current_row, row_of
 from ..errors import ArgumentError, ShapeError
+from ..observe import parts_wanted
 from ..ops.axes import named
 from ..ops.dropout import check_probability
 from ..randomness import as_generator
 from ..tensor import Tensor
+from . import recurrent_parts
 from .linear import check_size, uniform
 from .module import Module, Parameter
 
@@ -66,16 +69,17 @@ class Recurrent(Module):
             parameters = [
                 getattr(self, f"{name}_l{layer}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
             ]
-            x, *ends = self.layer(x, *parameters, *(s[layer] for s in states), lengths)  # (B, T, hidden), (B, hidden)
-            x = F.label(x, f"l{layer}")
+            part = f"l{layer}"
+            x, *ends = self.layer(part, x, *parameters, *(s[layer] for s in states), lengths)  # (B, T, hidden), …
+            x = F.label(x, part)
             last.append(ends)
             if layer < self.num_layers - 1:
                 x = F.dropout(x, self.dropout, self.rng, self.training)
         final = tuple(F.stack(ends) for ends in zip(*last, strict=True))  # (layers, B, hidden) each
         return x, final if len(final) > 1 else final[0]
 
-    def layer(self, x, weight_ih, weight_hh, bias_ih, bias_hh, *state_and_lengths):
-        """One layer over all steps: (y, the states after the last step)."""
+    def layer(self, name, x, weight_ih, weight_hh, bias_ih, bias_hh, *state_and_lengths):
+        """One layer over all steps: (y, the states after the last step). name: what observers know it by"""
         raise NotImplementedError(f"{type(self).__name__} needs a method layer(...)")
 
     def _check(self, x):
@@ -124,8 +128,10 @@ class RNN(Recurrent):
         super().__init__(input_size, hidden_size, num_layers, rng, dropout)
         self.nonlinearity = nonlinearity
 
-    def layer(self, x, weight_ih, weight_hh, bias_ih, bias_hh, h, lengths):
+    def layer(self, name, x, weight_ih, weight_hh, bias_ih, bias_hh, h, lengths):
         a = F.linear(x, weight_ih, bias_ih + bias_hh, transposed=True)  # (B, T, hidden)
+        if parts_wanted():
+            return recurrent_parts.rnn(name, a, weight_hh, h, lengths, self.nonlinearity)
         return F.rnn(a, weight_hh, h, lengths, self.nonlinearity)
 
 
@@ -138,8 +144,10 @@ class LSTM(Recurrent):
     gates = 4
     states = ("h", "c")
 
-    def layer(self, x, weight_ih, weight_hh, bias_ih, bias_hh, h, c, lengths):
+    def layer(self, name, x, weight_ih, weight_hh, bias_ih, bias_hh, h, c, lengths):
         a = F.linear(x, weight_ih, bias_ih + bias_hh, transposed=True)  # (B, T, 4 hidden)
+        if parts_wanted():
+            return recurrent_parts.lstm(name, a, weight_hh, h, c, lengths)
         return F.lstm(a, weight_hh, h, c, lengths)
 
 
@@ -148,8 +156,10 @@ class GRU(Recurrent):
 
     gates = 3
 
-    def layer(self, x, weight_ih, weight_hh, bias_ih, bias_hh, h, lengths):
+    def layer(self, name, x, weight_ih, weight_hh, bias_ih, bias_hh, h, lengths):
         a = F.linear(x, weight_ih, bias_ih, transposed=True)  # (B, T, 3 hidden)
+        if parts_wanted():
+            return recurrent_parts.gru(name, a, weight_hh, bias_hh, h, lengths)
         return F.gru(a, weight_hh, bias_hh, h, lengths)
 
 

@@ -257,12 +257,15 @@ class Cast(Op):
 
 
 class Label(Op):
-    """y = x, under a name that observers see;  dx = dy. Applied only while an observer is set."""
+    """y = x, under a name that observers see;  dx = dy. Applied only while an observer is set.
+
+    Settings: name; step (t, T) where the same point is met at each of T steps
+    """
 
     view = True
 
     @staticmethod
-    def forward(ctx, x, name):
+    def forward(ctx, x, name, step=None):
         return x
 
     @staticmethod

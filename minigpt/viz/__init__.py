@@ -13,6 +13,7 @@ _HOME = {
     "AblationEffect": "ablation",
     "AttentionGrid": "attention",
     "AttentionRollout": "rollout",
+    "AttentionSteps": "attention_steps",
     "BackwardSteps": "backward",
     "Comparison": "comparison",
     "ComputationGraph": "graph",
@@ -21,12 +22,14 @@ _HOME = {
     "HeadScores": "head_scores",
     "HeadTraining": "head_training",
     "HeadView": "heads",
+    "HeatMaps": "heat_maps",
     "KernelThreads": "threads",
     "LayerHistograms": "histograms",
     "LayerStatistics": "layers",
     "LogitLens": "logit_lens",
     "LossCurve": "loss",
     "LossMask": "loss_mask",
+    "NeuronView": "neuron",
     "PatchingGrid": "patching",
     "PositionCosine": "cosine",
     "ReliabilityDiagram": "reliability",
@@ -37,10 +40,10 @@ _HOME = {
 }
 
 __all__ = [
-    "AblationEffect", "AttentionGrid", "AttentionRollout", "BackwardSteps", "Comparison", "ComputationGraph",
-    "CrossAttention", "EmbeddingPCA", "HeadScores", "HeadTraining", "HeadView", "KernelThreads", "LayerHistograms",
-    "LayerStatistics", "LogitLens", "LossCurve", "LossMask", "PatchingGrid", "PositionCosine", "ReliabilityDiagram",
-    "SamplingSteps", "TokenScores", "View", "visible",
+    "AblationEffect", "AttentionGrid", "AttentionRollout", "AttentionSteps", "BackwardSteps", "Comparison",
+    "ComputationGraph", "CrossAttention", "EmbeddingPCA", "HeadScores", "HeadTraining", "HeadView", "HeatMaps",
+    "KernelThreads", "LayerHistograms", "LayerStatistics", "LogitLens", "LossCurve", "LossMask", "NeuronView",
+    "PatchingGrid", "PositionCosine", "ReliabilityDiagram", "SamplingSteps", "TokenScores", "View", "visible",
 ]  # fmt: skip
 
 __getattr__, __dir__ = lazy_names(__name__, globals(), _HOME)

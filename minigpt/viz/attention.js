@@ -1,8 +1,7 @@
 // The layer × head grid: small maps to compare, one large map to read, and the text shaded by one query row.
 function draw(d) {
-  const {L, H, T, K, keyTokens, rgb, masked, at, why, colour, nats, grey} = readWeights(d);
+  const {L, H, T, K, keyTokens, rgb, masked, at, why, colour, name, nats, grey} = readWeights(d);
   const most = Math.max(T, K);
-  const name = (l, h) => `layer ${l}, head ${h}`;
   const limit = (x, low, high) => Math.max(low, Math.min(high, x));
   const short = (text) => { const c = [...text]; return c.length > 14 ? c.slice(0, 13).join("") + "…" : text; };
 
@@ -86,7 +85,7 @@ function draw(d) {
   for (let b = 0; b < H; b++) heads.append(el("span", {}, size < 80 ? `H${b}` : `head ${b}`));
   const buttons = [];
   for (let a = 0; a < L; a++) {
-    heads.append(el("span", {}, size < 80 ? `L${a}` : `layer ${a}`));
+    heads.append(el("span", {}, size < 80 ? `L${d.layers[a]}` : `layer ${d.layers[a]}`));
     buttons.push([]);
     for (let b = 0; b < H; b++) {
       const canvas = el("canvas"), map = el("div", {class: "map"}, canvas);

@@ -13,7 +13,8 @@ from .weights import SUM_TOLERANCE, UNITS, AttentionView
 class AttentionGrid(AttentionView):
     """All attention maps of a model for one text, layers as rows, heads as columns.
 
-    Takes what AttentionView takes: weights (L, H, T, T), tokens, and maybe title, causal, keys, masks, tolerance.
+    Takes what AttentionView takes: weights (L, H, T, T), tokens, and maybe title, causal, keys, masks, tolerance,
+    layers.
     """
 
     script: str | tuple[str, ...] = ("weights.js", "attention.js")
@@ -55,6 +56,7 @@ class CrossAttention(AttentionGrid):
     source_mask  (S,) boolean, True for real tokens and False for padding, which is greyed out; None: no padding
     title        str, or None for a default
     tolerance    how far a row's sum may be from 1; None: any sum
+    layers       L numbers of the layers shown, or None for 0, 1, …
 
     Attributes as of AttentionGrid: `tokens` are those of the target, `keys` those of the source.
     """
@@ -62,13 +64,15 @@ class CrossAttention(AttentionGrid):
     default_title = "Cross-attention: target tokens read source tokens"
 
     def __init__(
-        self, weights, target, source, target_mask=None, source_mask=None, title=None, tolerance=SUM_TOLERANCE
-    ):
+        self, weights, target, source, target_mask=None, source_mask=None, title=None, tolerance=SUM_TOLERANCE,
+        layers=None,
+    ):  # fmt: skip
         if isinstance(source, (bool, type(None))):
             raise ArgumentError("source needs the tokens that are looked at; for self-attention take AttentionGrid")
         super().__init__(
-            weights, target, title, keys=source, query_mask=target_mask, key_mask=source_mask, tolerance=tolerance
-        )
+            weights, target, title, keys=source, query_mask=target_mask, key_mask=source_mask, tolerance=tolerance,
+            layers=layers,
+        )  # fmt: skip
 
     def lines(self):
         """The same weights as lines between the two texts: a HeadView."""
@@ -76,5 +80,5 @@ class CrossAttention(AttentionGrid):
 
         return HeadView(
             self.weights, self.tokens, self.title, keys=self.keys, query_mask=self.query_mask, key_mask=self.key_mask,
-            tolerance=None,
+            tolerance=None, layers=self.layers,
         )  # fmt: skip

@@ -13,7 +13,8 @@ from ..files import FileGroup
 from . import html
 
 SUFFIXES = (".html", ".png", ".svg", ".pdf")
-FALLBACK_DPI = 80  # the picture inside the HTML: small, because it is only seen where scripts are stripped
+FALLBACK_DPI = (80, 70, 60)  # the picture inside the HTML: small, because it is only seen where scripts are stripped,
+FALLBACK_BYTES = 38_000  # and with fewer dots as long as it takes more than these, so that a page has 100 KB at most
 FALLBACK_COLOURS = 64
 PICTURE_DPI = 200  # pictures saved to files
 
@@ -43,7 +44,11 @@ class View(ABC):
 
     def to_html(self):
         """The view as one self-contained HTML fragment: no network, no ids, readable without scripts."""
-        png = smaller(self._picture("png", FALLBACK_DPI))
+        fig = self.fig()
+        for dpi in FALLBACK_DPI:
+            png = smaller(self._picture("png", dpi, fig))
+            if len(png) <= FALLBACK_BYTES:
+                break
         return html.fragment(self.title, self.alt(), png, self.data() if self.script else None, self.script)
 
     def _repr_html_(self):
@@ -69,14 +74,14 @@ class View(ABC):
             files.bytes(path.name, content)
         return path
 
-    def _picture(self, kind, dpi):
-        """The figure as bytes of a PNG, SVG or PDF file."""
+    def _picture(self, kind, dpi, fig=None):
+        """The figure (None: a new one) as bytes of a PNG, SVG or PDF file."""
         from .figure import house_style
 
         undated = {"png": {}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
         buffer = io.BytesIO()
         with house_style():
-            self.fig().savefig(buffer, format=kind, dpi=dpi, metadata=undated)
+            (fig or self.fig()).savefig(buffer, format=kind, dpi=dpi, metadata=undated)
         return buffer.getvalue()
 
 

@@ -1,6 +1,6 @@
 // The map of one head at one checkpoint; a slider over the checkpoints, and the loss with a cursor.
 function draw(d) {
-  const map = {...d.maps[0], written: false}, T = map.rows.labels.length, frames = floats(d.frames), S = d.steps.length, shade = shader(d.scale);
+  const map = {...d.maps[0], written: false}, T = map.rows.labels.length, frames = unpacked(d.frames.values, d.frames.triangle, T, T), S = d.steps.length, shade = shader(d.scale);
   const now = el("p", {class: "now", "aria-live": "polite"}), losses = d.loss && {steps: floats(d.loss.steps), losses: floats(d.loss.losses)};
   let step = S - 1, q = T - 1, key = 0, plot = null;
   const panel = heatMap(map, shade, (r, c) => { [q, key] = [r, c]; tell(); }, d.title);

@@ -17,6 +17,7 @@ from .heat import (
     floats,
     maps_data,
     masked_later,
+    packed,
     scale_data,
     title_or,
     token_axis,
@@ -101,7 +102,7 @@ class HeadTraining(HeatView):
             **scale_data(self.scale),
             "maps": maps_data([maps[-1]._replace(name="")]),
             "steps": self.steps.tolist(),
-            "frames": floats(np.stack([heat.values for heat in maps])),
+            "frames": packed(np.stack([heat.values for heat in maps])),
             "unit": self.unit,
             "loss": self.loss and {key: floats(values) for key, values in self.loss.items()},
         }

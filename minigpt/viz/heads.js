@@ -126,7 +126,7 @@ function draw(d) {
     if (!active.size) return now.replaceChildren("No head is drawn: switch some on.");
     if (other !== null) {
       const [i, j] = pair(other);
-      return now.replaceChildren(`layer ${layer}: `, ...words(i, 0), " → ", ...words(j, 1), ": ",
+      return now.replaceChildren(`layer ${d.layers[layer]}: `, ...words(i, 0), " → ", ...words(j, 1), ": ",
         masked(i, j) ? "masked" : heads().map((h) => `H${h} ${(weight(h, i, j) / 255).toFixed(2)}`).join(", "));
     }
     const strongest = heads().map((h) => {
@@ -135,7 +135,7 @@ function draw(d) {
       const w = weight(h, ...pair(best));
       return w ? `H${h} ${(side ? d.tokens : keyTokens)[best]} ${(w / 255).toFixed(2)}` : `H${h} nothing`;
     });
-    now.replaceChildren(`layer ${layer}: `, ...words(token, side), side ? " is read most by: " : " reads most: ", strongest.join(", "));
+    now.replaceChildren(`layer ${d.layers[layer]}: `, ...words(token, side), side ? " is read most by: " : " reads most: ", strongest.join(", "));
   }
 
   // which layer, which heads
@@ -153,7 +153,7 @@ function draw(d) {
     button.addEventListener("click", () => { action(); show(); });
     return button;
   };
-  const choice = el("select", {"aria-label": "layer"}, ...Array.from({length: L}, (_, l) => el("option", l === layer ? {value: l, selected: ""} : {value: l}, `layer ${l}`)));
+  const choice = el("select", {"aria-label": "layer"}, ...Array.from({length: L}, (_, l) => el("option", l === layer ? {value: l, selected: ""} : {value: l}, `layer ${d.layers[l]}`)));
   const name = () => buttons.forEach((button, h) => {
     button.title = `head ${h}, mean entropy ${nats(layer, h)}; double click: this one alone`;
     button.setAttribute("aria-label", `head ${h}, mean entropy ${nats(layer, h)}`);

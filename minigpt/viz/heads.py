@@ -19,8 +19,9 @@ MOST_HEADS = len(HEAD_COLOURS) * len(DASHES)
 class HeadView(AttentionView):
     """Lines between tokens: queries on the left, keys on the right.
 
-    weights, tokens, title, causal, keys, query_mask, key_mask, tolerance: those of AttentionView; MOST_HEADS heads
-    layer   the layer shown first; the page has a choice of layers
+    weights, tokens, title, causal, keys, query_mask, key_mask, tolerance, layers: those of AttentionView; at most
+            MOST_HEADS heads
+    layer   the layer shown first, counted from 0 among those given; the page has a choice of layers
     heads   which heads are drawn first, a list of their numbers; None: all
 
     Attributes: those of AttentionView; `layer` int, `heads` sorted list of int.
@@ -31,9 +32,9 @@ class HeadView(AttentionView):
 
     def __init__(
         self, weights, tokens, title=None, causal=None, keys=None, query_mask=None, key_mask=None,
-        tolerance=SUM_TOLERANCE, layer=0, heads=None,
+        tolerance=SUM_TOLERANCE, layer=0, heads=None, layers=None,
     ):  # fmt: skip
-        super().__init__(weights, tokens, title, causal, keys, query_mask, key_mask, tolerance)
+        super().__init__(weights, tokens, title, causal, keys, query_mask, key_mask, tolerance, layers)
         L, H = self.weights.shape[:2]
         if H > MOST_HEADS:
             raise ArgumentError(f"{H} heads cannot be told apart by colour: at most {MOST_HEADS}; pass weights[:, :8]")
@@ -54,7 +55,7 @@ class HeadView(AttentionView):
 
     def alt(self):
         text = (
-            f"{self.title}. Layer {self.layer}: lines from {len(self.tokens)} query tokens (left) to "
+            f"{self.title}. Layer {self.layers[self.layer]}: lines from {len(self.tokens)} query tokens (left) to "
             f"{len(self.keys)} key tokens (right), a colour for each head, as strong as the attention weight."
         )
         for head in self.heads[:4]:

@@ -10,6 +10,7 @@ from .heads import DASHES, HEAD_COLOURS
 
 LINES_WIDTH = 2.6  # inches between the two columns
 LEAST = 0.02  # weaker lines would not be seen
+MOST_LINES = 100  # of all heads together: of more none can be followed, and a picture of them takes much room
 LEGEND_ROW = 7  # heads in a row of the legend
 
 
@@ -35,7 +36,11 @@ def draw(view):
         ax.set(xlim=(0, width), ylim=(0, height))
         title = figure.drawable(html.clip(view.title, int(width * 9)))
         ax.text(0.15, height - 0.3, title, fontsize=12, color=INK, **VERBATIM)
-        ax.text(0.15, height - 0.52, f"layer {view.layer}; line: attention weight, 0 to 1", fontsize=8, color=SOFT)
+        least = _least(view)
+        words = f"layer {view.layers[view.layer]}; line: attention weight, 0 to 1" + (
+            f", from {least:.2f} up" if least else ""
+        )
+        ax.text(0.15, height - 0.52, words, fontsize=8, color=SOFT)
         for k, head in enumerate(view.heads):
             _legend(ax, 0.15 + 0.6 * (k % LEGEND_ROW), height - 0.75 - 0.2 * (k // LEGEND_ROW), head)
         for side, labels, mask in ((0, queries, view.query_mask), (1, keys, view.key_mask)):
@@ -46,7 +51,7 @@ def draw(view):
                 y = top - (k + 0.5) * row
                 ax.text(x, y, label, ha=align, va="center", fontsize=points, color=colour, **VERBATIM)
         for head in view.heads:
-            ax.add_collection(_lines(view, head, room, top, row))
+            ax.add_collection(_lines(view, head, max(least, LEAST), room, top, row))
     return fig
 
 
@@ -62,10 +67,16 @@ def _legend(ax, x, y, head):
     ax.text(x + 0.22, y, f"H{head}", fontsize=8, color=INK)
 
 
-def _lines(view, head, room, top, row):
-    """Every line of a head, as opaque as its weight."""
+def _least(view):
+    """The smallest weight that is drawn so that at most MOST_LINES are, or 0 if that needs no limit."""
+    weights = np.sort((view.weights[view.layer, view.heads] * view.seen).ravel())[::-1]
+    return float(weights[MOST_LINES - 1]) if (weights > LEAST).sum() > MOST_LINES else 0.0
+
+
+def _lines(view, head, least, room, top, row):
+    """The lines of a head from a weight up, as opaque as their weight."""
     weights = np.clip(view.weights[view.layer, head] * view.seen, 0, 1)
-    query, key = np.nonzero(weights > LEAST)
+    query, key = np.nonzero(weights >= least)
     start = np.stack([np.full(len(query), room), top - (query + 0.5) * row], axis=1)
     end = np.stack([np.full(len(key), room + LINES_WIDTH), top - (key + 0.5) * row], axis=1)
     colour, dash = look(head)

@@ -105,7 +105,7 @@ def maps_data(maps):
             "name": heat.name,
             "rows": heat.rows._asdict(),
             "columns": heat.columns._asdict(),
-            "values": floats(heat.values),
+            **packed(heat.values),
             "written": heat.values.size <= MOST_WRITTEN,
         }
         for heat in maps
@@ -117,12 +117,21 @@ def floats(values):
     return html.base64_text(np.asarray(values).astype("<f4"))
 
 
+def packed(maps):
+    """Maps (..., R, C) for the script; of square ones whose later keys are all masked only the lower triangles."""
+    R, C = maps.shape[-2:]
+    later = np.triu(np.ones((R, C), dtype=bool), k=1)
+    triangle = bool(R == C > 1 and np.isnan(maps[..., later]).all())
+    return {"values": floats(maps[..., ~later] if triangle else maps), "triangle": triangle}
+
+
 def extremes(heat):
     """Largest and smallest value of a map, and where: for those who do not see it."""
     parts = []
     for word, k in (("largest", np.nanargmax(heat.values)), ("smallest", np.nanargmin(heat.values))):
         r, c = np.unravel_index(int(k), heat.values.shape)
-        parts.append(f"{word} {heat.values[r, c]:.3g} at {heat.rows.at(r)}, {heat.columns.at(c)}")
+        value = html.minus(f"{heat.values[r, c]:.3g}")
+        parts.append(f"{word} {value} at {heat.rows.at(r)}, {heat.columns.at(c)}")
     return "; ".join(parts)
 
 

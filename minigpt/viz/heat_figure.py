@@ -13,7 +13,7 @@ from .heat import ABOVE, BELOW, MOST_WRITTEN
 
 LABEL_LENGTH = 14  # longer labels are cut in the picture, not in the data
 SMALLEST, POINTS = 5.0, 8.0  # of labels; where they would be smaller, only some are written
-TOP, GAP, BAR = 0.95, 0.3, 1.05  # inches: title and note, between maps, colour bar with its words
+TOP, GAP, BAR = 0.95, 0.3, 1.05  # inches: title and note of two lines, between maps, colour bar with its words
 
 
 class Room(NamedTuple):
@@ -82,14 +82,10 @@ def words(fig, title, note):
         color=INK,
         **VERBATIM,
     )
-    fig.text(
-        0.15 / width,
-        1 - 0.52 / height,
-        figure.drawable(html.clip(note, int(width * 17))),
-        fontsize=7.5,
-        color=SOFT,
-        **VERBATIM,
-    )
+    lines = textwrap.wrap(figure.drawable(note), int(width * 17), max_lines=2, placeholder=" …")
+    for n, line in enumerate(lines):
+        y = 1 - (0.52 + 0.14 * n) / height
+        fig.text(0.15 / width, y, line, fontsize=7.5, color=SOFT, **VERBATIM)
 
 
 def axes(fig, left, top, width, height, label):
@@ -123,7 +119,7 @@ def add_map(fig, heat, scale, space, left, top, written=True):
         **VERBATIM,
     )
     if written and heat.values.size <= MOST_WRITTEN:
-        for r, c in np.argwhere(np.isfinite(heat.values)):
+        for r, c in np.argwhere(~np.isnan(heat.values)):
             value = heat.values[r, c]
             ax.text(c, r, short(value), fontsize=6.5, ha="center", va="center", color=ink(scale, value))
     return ax
@@ -134,20 +130,28 @@ def add_bar(fig, scale, left, top, tall):
     bar = fig.colorbar(
         ScalarMappable(norm(scale), colour_map(scale)), cax=axes(fig, left, top, 0.12, tall, "colour bar")
     )
-    words = textwrap.fill(figure.drawable(scale.words), max(16, int(tall * 16)), max_lines=2, placeholder="…")
+    words = textwrap.fill(figure.drawable(scale.words), max(16, int(tall * 16)), max_lines=3, placeholder="…")
     bar.set_label(words, fontsize=8, color=SOFT, **VERBATIM)
     bar.ax.tick_params(labelsize=7)
     bar.outline.set_visible(False)
 
 
 def short(value):
-    """A number for a cell: three digits at most, no 0 before the point, as in the page."""
+    """A number for a cell: three digits mostly, no 0 before the point, 1.2e5 from 100 000 up, as in the page."""
+    if value == -np.inf:
+        return "−∞"
+    if abs(value) >= 1e5:
+        mantissa, exponent = f"{value:.1e}".split("e")
+        return f"{mantissa}e{int(exponent)}"
     digits = 0 if value == 0 or abs(value) >= 100 else 1 if abs(value) >= 10 else 2
     text = f"{round(value, digits) + 0.0:.{digits}f}"  # + 0.0: no "-0.00"
-    return text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text
+    return html.minus(text.replace("0.", ".", 1) if text.startswith(("0.", "-0.")) else text)
 
 
 def ink(scale, value):
+    """Black or white, whichever can be read on the colour of a value."""
+    if not np.isfinite(value):
+        return "black"
     red, green, blue, _ = colour_map(scale)(norm(scale)(value))
     return "white" if 0.3 * red + 0.59 * green + 0.11 * blue < 0.55 else "black"
 

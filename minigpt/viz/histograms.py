@@ -8,6 +8,7 @@ bins, so that rows can be compared.
 import numpy as np
 
 from ..errors import ArgumentError
+from . import html
 from .heat import Axis, Heat, HeatView, Scale, checked_numbers, layer_axis, title_or
 
 MOST_BINS = 200
@@ -61,7 +62,7 @@ class LayerHistograms(HeatView):
 
     def maps(self):
         middles = (self.edges[1:] + self.edges[:-1]) / 2
-        columns = Axis(self.quantity, [f"{middle:.3g}".replace("-", "−") for middle in middles])
+        columns = Axis(self.quantity, [html.minus(f"{middle:.3g}") for middle in middles])
         return [Heat("", self.rows, columns, self.shares)]
 
 

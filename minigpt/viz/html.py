@@ -43,6 +43,11 @@ def one_line(text):
     return _printable(" ".join(str(text).split()))
 
 
+def minus(text):
+    """Numbers of a text with a true minus sign: `-0.5` -> `−0.5`."""
+    return text.replace("-", "−")
+
+
 def clip(text, length):
     """At most `length` characters, the last one `…` if something was cut."""
     return text if len(text) <= length else text[: length - 1] + "…"

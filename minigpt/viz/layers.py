@@ -9,8 +9,10 @@ import numpy as np
 from ..errors import ArgumentError, ShapeError
 from . import html
 from .base import View
+from .heat import floats
+from .loss import COLOURS
 
-MOST_LINES = 6  # as many as there are colours in loss.py
+MOST_LINES = len(COLOURS)
 
 
 class LayerStatistics(View):
@@ -20,17 +22,19 @@ class LayerStatistics(View):
              All names need the same quantities; the number of layers may differ. All end at the last layer: beside
              L + 1 values, from the embeddings on, L values are those of the blocks.
     title    str, or None for a default
+    units    dict quantity -> str, the unit of its numbers, or None where they have none
 
-    Attributes, all plain: `values` with every list as a float64 array, `names` and `quantities` lists of str, `title`.
+    Attributes, all plain: `values` with every list as a float64 array, `names` and `quantities` lists of str, `units`
+    dict quantity -> str ("" without one), `title`.
     Zeros (nothing there, such as the gradients of weights that are all 0) have no place on a logarithmic axis: they are
     left out of the lines, and named above them.
 
     Raises ArgumentError or ShapeError naming what does not fit.
     """
 
-    script = None
+    script = ("heat.js", "chart.js", "layers.js")
 
-    def __init__(self, values, title=None):
+    def __init__(self, values, title=None, units=None):
         if not isinstance(values, dict) or not values:
             raise ArgumentError('values needs a dict such as {"gpt2": {"activation": [...], "gradient": [...]}}')
         if len(values) > MOST_LINES:
@@ -44,6 +48,10 @@ class LayerStatistics(View):
                     f"{name!r} has {sorted(self.values[name])}, {self.names[0]!r} has {sorted(self.quantities)}: all "
                     "names need the same quantities"
                 )
+        unknown = set(units or {}) - set(self.quantities)
+        if unknown:
+            raise ArgumentError(f"units of {sorted(unknown)}, but the quantities are {self.quantities}")
+        self.units = {quantity: html.one_line((units or {}).get(quantity, "")) for quantity in self.quantities}
         self.title = html.one_line(title) if title is not None else "Root mean squares by layer"
 
     def __repr__(self):
@@ -53,6 +61,14 @@ class LayerStatistics(View):
         """The names whose values are all 0."""
         return [name for name in self.names if not self.values[name][quantity].any()]
 
+    def heading(self, quantity):
+        """A quantity with its unit."""
+        return html.one_line(f"{quantity}, {self.units[quantity]}" if self.units[quantity] else quantity)
+
+    def start(self, name, quantity):
+        """The layer of the first of these values: all end at the last layer."""
+        return max(len(other) for other in self.values[name].values()) - len(self.values[name][quantity])
+
     def alt(self):
         parts = []
         for quantity in self.quantities:
@@ -61,8 +77,30 @@ class LayerStatistics(View):
                 f"{self.values[name][quantity][-1]:.2g}"
                 for name in self.names
             )
-            parts.append(f"{html.one_line(quantity)}: {ends}.")
+            parts.append(f"{self.heading(quantity)}: {ends}.")
         return f"{self.title}, first to last layer. {' '.join(parts)}"
+
+    def data(self):
+        """What the page carries: every number as float32."""
+        lengths = [len(values) for entry in self.values.values() for values in entry.values()]
+        return {
+            "title": self.title,
+            "names": [html.one_line(name) for name in self.names],
+            "colours": list(COLOURS),
+            "first": min(self.start(name, quantity) for name in self.names for quantity in self.quantities),
+            "last": max(lengths) - 1,
+            "quantities": [
+                {
+                    "name": html.one_line(quantity),
+                    "unit": self.units[quantity],
+                    "label": f"{self.heading(quantity)} by layer",
+                    "starts": [self.start(name, quantity) for name in self.names],
+                    "values": [floats(self.values[name][quantity]) for name in self.names],
+                    "dead": [html.one_line(name) for name in self.dead(quantity)],
+                }
+                for quantity in self.quantities
+            ],
+        }
 
     def fig(self):
         """The panels side by side, as a new matplotlib Figure."""

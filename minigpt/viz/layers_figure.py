@@ -35,7 +35,7 @@ def _draw_panel(ax, view, quantity):
         shown = np.where(values > 0, values, np.nan)
         label = figure.drawable(html.clip(html.one_line(name), 24)).replace("$", r"\$")
         style = {"color": COLOURS[k], "marker": MARKERS[k], "markersize": 3.5, "linewidth": 1.4}
-        first = max(len(other) for other in view.values[name].values()) - len(values)
+        first = view.start(name, quantity)
         ax.plot(first + np.arange(len(values)), shown, label=label, **style)
     if any(entry[quantity].any() for entry in view.values.values()):
         ax.set_yscale("log")
@@ -49,5 +49,5 @@ def _draw_panel(ax, view, quantity):
     ax.set_axisbelow(True)
     ax.tick_params(labelsize=8.5, colors=SOFT)
     ax.set_xlabel("layer", fontsize=9.5, color=INK)
-    heading = figure.drawable(html.clip(html.one_line(quantity), 40))
+    heading = figure.drawable(html.clip(view.heading(quantity), 40))
     ax.set_title(heading, fontsize=9.5, color=INK, loc="left", **VERBATIM)

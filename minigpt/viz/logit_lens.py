@@ -20,7 +20,8 @@ class LogitLens(View):
     probabilities  (L, T, K): of the K likeliest tokens after the layer, largest first; or (L, T) of the top one
     candidates     (L, T, K) or (L, T) strings: those tokens
     layers         L names of the rows, or None for layer 0, 1, …
-    targets        T strings, the tokens that really come next, or None; cells that name them are framed
+    targets        T strings, the tokens that really come next, or None; cells that name them are framed. One of them
+                   may be None: that of the last position is often not known
     title, note    str, or None for defaults
 
     Attributes: `tokens`; `probabilities` (L, T, K) float64; `candidates` (L, T, K) nested lists; `rows`; `targets`;
@@ -48,7 +49,9 @@ class LogitLens(View):
             for cell in row:
                 checked_strings(f"candidates of layer {layer}", cell, K, "candidate")
         self.tokens = checked_strings("tokens", tokens, T, "position")
-        self.targets = None if targets is None else checked_strings("targets", targets, T, "position")
+        self.targets = None if targets is None else list(targets)
+        if self.targets is not None:
+            checked_strings("targets", ["" if t is None else t for t in self.targets], T, "position")
         self.rows = layer_axis(L, layers)
         self.title = title_or(title, "Logit lens")
         framed = " Framed: the token that really comes next." if targets is not None else ""

@@ -39,7 +39,7 @@ function draw(d) {
     }
   runs.forEach((run, r) => run.val && run.val.steps.forEach((step, k) => {
     if (!Number.isFinite(run.val.losses[k])) return;
-    plot.append(el("svg:path", {d: shapes[r % 4], transform: `translate(${x(step)},${y(run.val.losses[k])})`,
+    plot.append(el("svg:path", {d: shapes[r % shapes.length], transform: `translate(${x(step)},${y(run.val.losses[k])})`,
       style: `fill:var(--paper);stroke:${run.colour};stroke-width:1.6`}));
   }));
   for (const [text, end, place, colour] of d.labels)

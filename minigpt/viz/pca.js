@@ -7,9 +7,9 @@ function draw(d) {
   c.plot.setAttribute("role", "application");
   c.plot.setAttribute("aria-label", `${d.title}: arrow keys move from point to point`);
   const now = el("p", {class: "now", "aria-live": "polite"}, "Point at the points, or tab to them and use the arrow keys.");
-  const x = (n) => c.x(p[2 * n]), y = (n) => c.y(p[2 * n + 1]), six = [...shapes, "M-4.4 -3.6H4.4L0 4.6Z", "M-4.5 0H4.5M0 -4.5V4.5"];
+  const x = (n) => c.x(p[2 * n]), y = (n) => c.y(p[2 * n + 1]);
   const marks = d.labels.map((label, n) => {
-    const mark = el("svg:path", {d: six[d.groups[n]], transform: `translate(${x(n)},${y(n)}) scale(.8)`, style: `fill:${colours[d.groups[n]]};stroke:${colours[d.groups[n]]}`}, el("svg:title", {}, label));
+    const mark = el("svg:path", {d: shapes[d.groups[n]], transform: `translate(${x(n)},${y(n)}) scale(.8)`, style: `fill:${colours[d.groups[n]]};stroke:${colours[d.groups[n]]}`}, el("svg:title", {}, label));
     c.plot.append(mark);
     return mark;
   });
@@ -46,7 +46,7 @@ function draw(d) {
   c.plot.addEventListener("pointerdown", follow);
   c.plot.addEventListener("focus", () => point(at));
   onKeys(c.plot, ["ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown", "Home", "End"], (key) => point({ArrowLeft: at - 1, ArrowUp: at - 1, ArrowRight: at + 1, ArrowDown: at + 1, Home: 0, End: N - 1}[key]));
-  const legend = d.names.length > 1 ? [el("p", {class: "soft"}, ...d.names.flatMap((group, k) => [el("svg:svg", {width: 12, height: 12, viewBox: "-6 -6 12 12", style: "display:inline-block;vertical-align:-.15em"}, el("svg:path", {d: six[k], style: `fill:${colours[k]};stroke:${colours[k]}`})), ` ${group}  `]))] : [];
+  const legend = d.names.length > 1 ? [el("p", {class: "soft"}, ...d.names.flatMap((group, k) => [el("svg:svg", {width: 12, height: 12, viewBox: "-6 -6 12 12", style: "display:inline-block;vertical-align:-.15em"}, el("svg:path", {d: shapes[k], style: `fill:${colours[k]};stroke:${colours[k]}`})), ` ${group}  `]))] : [];
   const bars = el("svg:svg", {width: 220, height: 150, role: "img", "aria-label": `share of the variance by component: ${d.explained.map((share) => `${(100 * share).toFixed(1)} %`).join(", ")}`}, letters(0, 8, "start", "variance by component, %", "font-size:12px"));
   d.explained.forEach((share, k) => {
     const tall = 90 * share / d.explained[0];

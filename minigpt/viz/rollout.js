@@ -1,6 +1,6 @@
 // Small maps of every layer and of the rollout; the query pointed at is unrolled into one row for each of them.
 function draw(d) {
-  const map = d.maps[0], tokens = map.columns.labels, T = tokens.length, rows = map.rows.labels, N = rows.length, all = floats(d.values);
+  const map = d.maps[0], tokens = map.columns.labels, T = tokens.length, rows = map.rows.labels, N = rows.length, all = unpacked(d.values, d.triangle, T, T);
   const shade = shader(d.scale), now = el("p", {class: "now", "aria-live": "polite"}), side = limit(Math.floor(900 / N), 70, 150);
   let q = T - 1, row = N - 1, key = T - 1;
   const slice = () => { const out = new Float32Array(N * T); for (let n = 0; n < N; n++) out.set(all.subarray((n * T + q) * T, (n * T + q + 1) * T), n * T); return out; };

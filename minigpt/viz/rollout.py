@@ -15,9 +15,9 @@ from .heat import (
     Scale,
     checked_numbers,
     checked_strings,
-    floats,
     maps_data,
     masked_later,
+    packed,
     scale_data,
     title_or,
     token_axis,
@@ -88,7 +88,7 @@ class AttentionRollout(HeatView):
             "note": self.note,
             **scale_data(self.scale),
             "maps": maps_data([Heat("", rows, token_axis(self.tokens, "key"), values[:, -1])]),
-            "values": floats(values),
+            **packed(values),
         }
 
     def fig(self):

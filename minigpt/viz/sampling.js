@@ -32,7 +32,7 @@ function draw(d) {
     words.forEach((word, k) => word.classList.toggle("query", k === t));
     const drawn = d.drawn[t];
     now.replaceChildren(`token ${t + 1} of ${T}: `, el("b", {}, d.tokens[t][drawn]),
-      `, probability ${shown(at(t, 0, drawn))} in the model, ${shown(at(t, S - 1, drawn))} when it was drawn`);
+      S === 1 ? `, probability ${shown(at(t, 0, drawn))}` : `, probability ${shown(at(t, 0, drawn))} in the model, ${shown(at(t, S - 1, drawn))} when it was drawn`);
     body.replaceChildren();
     for (let k = 0; k <= K; k++) {
       const row = el("tr", k === drawn ? {class: "drawn"} : {}, el("th", {scope: "row"}, k < K ? d.tokens[t][k] : "all others"));
@@ -49,6 +49,6 @@ function draw(d) {
     point({ArrowLeft: t - 1, ArrowRight: t + 1, Home: 0, End: T - 1}[key]));
   point(0);
   return el("div", {}, el("h4", {}, d.title),
-    el("p", {class: "soft"}, "The text, shaded by the probability with which each token was drawn. Point at a token, or tab to the text and use the arrow keys. –: removed; framed: drawn."),
+    el("p", {class: "soft"}, `The text, shaded by the probability ${S === 1 ? "of each token" : "with which each token was drawn"}. Point at a token, or tab to the text and use the arrow keys. ${S === 1 ? "Framed: the token of the text." : "–: removed; framed: drawn."}`),
     text, now, el("div", {class: "wide"}, table));
 }

@@ -7,13 +7,13 @@ function draw(d) {
     at = Math.max(0, Math.min(T - 1, k));
     for (const words of copies) words.forEach((word, i) => { word.className = i === at ? "query" : ""; });
     now.replaceChildren(`token ${at} `, el("b", {}, d.tokens[at]), ": ",
-      d.scores.map((s) => `${s.name} ${s.signed && s.values[at] > 0 ? "+" : ""}${s.values[at]}`).join(" · "));
+      d.scores.map((s) => `${s.name} ${s.signed && s.values[at] > 0 ? "+" : ""}${minus(String(s.values[at]))}`).join(" · "));
   }
   const panels = d.scores.map((s) => {
     const text = el("div", {class: "text"});
     copies.push(d.tokens.map((token, k) => {
       const shade = s.shade[k], colour = d.colours[shade < 0 ? 1 : 0];
-      const word = el("span", {title: `token ${k}: ${s.values[k]}`, style: `background:color-mix(in srgb, ${colour} ${Math.abs(shade)}%, var(--paper))`}, token);
+      const word = el("span", {title: `token ${k}: ${minus(String(s.values[k]))}`, style: `background:color-mix(in srgb, ${colour} ${Math.abs(shade)}%, var(--paper))`}, token);
       word.addEventListener("pointerenter", () => move(k));
       text.append(word);
       return word;

@@ -57,7 +57,8 @@ class TokenScores(View):
         text = f"{self.title}. The text “{html.clip(html.one_line(''.join(self.tokens)), 200)}”, coloured by token."
         for name in self.scores:
             k, value = self.strongest(name)
-            text += f" {name}: strongest is token {k}, “{html.visible(self.tokens[k])}”, with {value:+.3g}."
+            number = html.minus(f"{value:+.3g}")
+            text += f" {name}: strongest is token {k}, “{html.visible(self.tokens[k])}”, with {number}."
         return f"{text} {self.note}".rstrip()
 
     def data(self):

@@ -13,6 +13,9 @@ function floats(text) {
   return new Float32Array(bytes(text).buffer);
 }
 
+// Numbers of a text with a true minus sign, as in "1e−7".
+const minus = (text) => text.replaceAll("-", "−");
+
 // A number to read, with a true minus sign: -0.5 -> "−0.50"; masked scores are "−∞".
 function numeral(x, digits = 2) {
   if (!Number.isFinite(x)) return Number.isNaN(x) ? "NaN" : x < 0 ? "−∞" : "∞";

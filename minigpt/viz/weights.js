@@ -10,6 +10,7 @@ function readWeights(d) {
   const why = (i, j) => paddedQuery.has(i) || paddedKey.has(j) ? "masked, padding" : "masked, a later token";
   const colour = (w) => `rgb(${rgb[3 * w]},${rgb[3 * w + 1]},${rgb[3 * w + 2]})`;
   const grey = d.causal || paddedQuery.size || paddedKey.size ? "; grey: masked" : "";
+  const name = (l, h) => `layer ${d.layers[l]}, head ${h}`;
   const nats = (l, h) => d.entropy[l][h] === null ? "no live rows" : `${d.entropy[l][h].toFixed(2)} nats`;
-  return {L, H, T, K, keyTokens, rgb, masked, at, why, colour, nats, grey, paddedQuery, paddedKey};
+  return {L, H, T, K, keyTokens, rgb, masked, at, why, colour, name, nats, grey, paddedQuery, paddedKey};
 }

@@ -29,11 +29,12 @@ class AttentionView(View):
     key_mask    (K,) boolean, True for real tokens and False for padding, which is greyed out; None: no padding.
                 Self-attention needs key_mask alone
     tolerance   how far a row's sum may be from 1 (or 0, a row that attends to nothing); None: any sum
+    layers      L numbers, where only some layers of a model are shown: which ones; None: 0, 1, …
 
     Attributes, all plain: `weights` (L, H, T, K) float32 or float64, a read-only copy; `tokens`, `keys` lists of str,
     the same list without cross-attention; `seen` (T, K) bool, False where causality or padding hides a key;
     `entropy` (L, H) float64 in nats, mean over the rows that attend to something (NaN if none does); `causal` bool;
-    `title` str.
+    `title` str; `layers` list of int.
 
     Raises ShapeError, ArgumentError or NumericsError when the weights are no attention weights.
     """
@@ -42,10 +43,13 @@ class AttentionView(View):
 
     def __init__(
         self, weights, tokens, title=None, causal=None, keys=None, query_mask=None, key_mask=None,
-        tolerance=SUM_TOLERANCE,
+        tolerance=SUM_TOLERANCE, layers=None,
     ):  # fmt: skip
         self.weights = _checked_weights(weights, square=keys is None)
-        T, K = self.weights.shape[2:]
+        L, _, T, K = self.weights.shape
+        self.layers = list(range(L)) if layers is None else [int(layer) for layer in layers]
+        if len(self.layers) != L:
+            raise ShapeError(f"layers needs one number for each of {L} layers of weights, got {self.layers}")
         self.tokens = _checked_tokens(tokens, T)
         self.keys = self.tokens if keys is None else _checked_tokens(keys, K, "keys", "key")
         if causal and keys is not None:
@@ -70,9 +74,11 @@ class AttentionView(View):
         return float(np.log(self.seen.sum(axis=1)[self.query_mask]).mean())
 
     def caption(self, layer, head):
-        """`layer 0, head 2: 1.23 nats`, layers and heads counted from 0 as in the names of the weights."""
+        """`layer 0, head 2: 1.23 nats` of one map of `weights`; layers and heads are counted from 0."""
         value = self.entropy[layer, head]
-        return f"layer {layer}, head {head}: " + (f"{value:.2f} nats" if np.isfinite(value) else "no live rows")
+        return f"layer {self.layers[layer]}, head {head}: " + (
+            f"{value:.2f} nats" if np.isfinite(value) else "no live rows"
+        )
 
     def padding(self):
         """` Padding is grey.` if there is any."""
@@ -97,6 +103,7 @@ class AttentionView(View):
         return {
             "title": self.title,
             "shape": [L, H, T],
+            "layers": self.layers,
             "causal": self.causal,
             "tokens": [html.visible(token) for token in self.tokens],
             "keys": None if self.keys is self.tokens else [html.visible(token) for token in self.keys],

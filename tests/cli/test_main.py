@@ -29,6 +29,7 @@ ACTIONS = [
     ("bench", "observers"),
     ("bench", "int8"),
     ("bench", "import"),
+    ("bench", "induction"),
     ("bench", "kernels"),
     ("bench", "load"),
     ("bench", "objectives"),

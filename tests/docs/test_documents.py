@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import minigpt as mg
+from minigpt.classroom.__main__ import parser as classroom
 from minigpt.cli import build_parser
 
 ROOT = Path(__file__).parents[2]
@@ -48,11 +49,12 @@ def test_chat_runs_as_written():
     assert printed_by(code) == output
 
 
-def test_debugging_runs_as_written():
+@pytest.mark.parametrize(("name", "least"), [("docs/debugging.md", 12), ("docs/inspect.md", 24)])
+def test_a_page_runs_as_written(name, least):
     """All blocks of the page in one program; the text after a block is what that block prints."""
-    text = (ROOT / "docs/debugging.md").read_text(encoding="utf-8")
+    text = (ROOT / name).read_text(encoding="utf-8")
     blocks = re.findall(r"```(python|text)\n(.*?)```", text, re.DOTALL)
-    assert len(blocks) >= 12
+    assert len(blocks) >= least
     program, printed = {"__name__": "document"}, ""
     for language, block in blocks:
         if language == "text":
@@ -63,6 +65,12 @@ def test_debugging_runs_as_written():
                 exec(compile(block, "document", "exec"), program)  # noqa: S102
             printed += output.getvalue()
     assert printed == ""
+
+
+def test_the_page_on_inspect_shows_all_of_it():
+    text = (ROOT / "docs/inspect.md").read_text(encoding="utf-8")
+    shown = {name for name in mg.inspect.__all__ if name[0].islower()}
+    assert {name for name in shown if not re.search(rf"\b{name}\b", text)} == set()
 
 
 def test_commands_of_debugging_run(tmp_path):
@@ -129,15 +137,25 @@ def test_commands_of_the_readme_exist(name):
     commands = [re.sub(r"\s+#.*", "", line) for line in lines if "-m minigpt" in line]
     assert len(commands) >= 5
     for command in commands:
-        words = re.findall(r'"[^"]*"|\S+', command.split("-m minigpt", 1)[1])
-        build_parser().parse_args([word.strip('"') for word in words])  # exits if one is wrong
+        words = [word.strip('"') for word in re.findall(r'"[^"]*"|\S+', command.split("-m minigpt", 1)[1])]
+        parser, given = (classroom, words[1:]) if words[0] == ".classroom" else (build_parser, words)
+        parser().parse_args(given)  # exits if a word is wrong
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^make (\w+)", "\n".join(lines), re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
 
 
 @pytest.mark.parametrize(
-    "name", [*READMES, "docs/writing-an-op.md", "docs/chat.md", "docs/debugging.md", "docs/teaching.md", "CHANGELOG.md"]
+    "name",
+    [
+        *READMES,
+        "docs/writing-an-op.md",
+        "docs/chat.md",
+        "docs/debugging.md",
+        "docs/inspect.md",
+        "docs/teaching.md",
+        "CHANGELOG.md",
+    ],
 )
 def test_links_and_files_exist(name):
     document = ROOT / name

@@ -46,9 +46,12 @@ def test_names_and_shapes(model, ids):
         model(ids)
     modules = {name or "output" for name, module in model.named_modules() if not isinstance(module, nn.ModuleList)}
     labels = {f"h.{i}.attn.{part}" for i in range(2) for part in PARTS} | {f"h.{i}.mlp.hidden" for i in range(2)}
+    labels |= {"h.0.mid", "h.1.mid"}
     assert set(acts) == modules | labels
     for name in labels:
-        last = {"scores": (H, T, T), "weights": (H, T, T), "hidden": (T, 4 * C)}.get(name.split(".")[-1], (H, T, D))
+        last = {"scores": (H, T, T), "weights": (H, T, T), "hidden": (T, 4 * C), "mid": (T, C)}.get(
+            name.split(".")[-1], (H, T, D)
+        )
         assert acts[name].shape == (B, *last), name
     assert acts["h.1.attn"].shape == acts["ln_f"].shape == (B, T, C)
     assert acts["output"].shape == (B, T, V)
@@ -78,6 +81,15 @@ def test_weights_and_heads_by_hand_from_q_k_v(model, ids):
         masked = np.where(np.tri(T, dtype=bool), by_hand, -np.inf)
         np.testing.assert_allclose(weights, softmax(masked), atol=1e-6)
         np.testing.assert_allclose(heads, weights @ v, atol=1e-5)
+
+
+def test_the_stream_before_within_and_after_a_block(model, ids):
+    with capture(model) as acts:
+        model(ids)
+    np.testing.assert_allclose(acts["drop"], acts["wte"] + acts["wpe"], rtol=1e-6)
+    for before, block in (("drop", "h.0"), ("h.0", "h.1")):
+        np.testing.assert_allclose(acts[f"{block}.mid"], acts[before] + acts[f"{block}.attn"], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(acts[block], acts[f"{block}.mid"] + acts[f"{block}.mlp"], rtol=1e-5, atol=1e-6)
 
 
 def test_q_k_v_are_the_thirds_of_c_attn(model, ids):

@@ -27,6 +27,12 @@ def test_a_shift_is_the_same_turn_everywhere():
         np.testing.assert_allclose(pair[:-3] @ turn, pair[3:], atol=1e-12)
 
 
+def test_the_longest_wave_can_be_chosen():
+    table = nn.sinusoids(5, 6, longest=100)
+    np.testing.assert_allclose(table[:, 4], np.sin(np.arange(5) / 100 ** (4 / 6)))
+    np.testing.assert_array_equal(nn.sinusoids(5, 6, longest=10000), nn.sinusoids(5, 6))
+
+
 def test_sinusoidal_positions_have_nothing_to_learn():
     positions = nn.SinusoidalPositions(9, 4)
     assert positions.num_parameters() == 0

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from minigpt.errors import ArgumentError, NumericsError, ShapeError
-from minigpt.viz import AttentionGrid
+from minigpt.viz import AttentionGrid, CrossAttention, HeadView
 from minigpt.viz.weights import mean_entropy
 
 
@@ -294,3 +294,17 @@ def test_cross_attention_errors():
         AttentionGrid(cross_weights(), "xy", keys="ab")
     with pytest.raises(ArgumentError, match="leave causal=True out"):
         AttentionGrid(cross_weights(), "xy", keys="abc", causal=True)
+
+
+def test_some_layers_keep_their_numbers(attention):
+    """Layers 3 and 7 of a deeper model, in every caption, and in lines between the texts too."""
+    weights = attention(2, 2, 3)
+    view = AttentionGrid(weights, "abc", layers=[3, 7])
+    assert view.caption(1, 0).startswith("layer 7, head 0: ")
+    assert view.data()["layers"] == [3, 7]
+    assert HeadView(weights, "abc", layers=[3, 7], layer=1).alt().startswith("What each token reads. Layer 7: ")
+    cross = CrossAttention(attention(2, 2, 3, causal=False), "abc", "xyz", layers=[3, 7])
+    assert cross.lines().layers == cross.layers == [3, 7]
+    assert AttentionGrid(weights, "abc").layers == [0, 1]
+    with pytest.raises(ShapeError, match="one number for each of 2 layers"):
+        AttentionGrid(weights, "abc", layers=[3])

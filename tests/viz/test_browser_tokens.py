@@ -121,7 +121,7 @@ def test_token_scores_side_by_side(browse):
     """
     found = browse([TokenScores(["<b>", " a", "中"], scores)._repr_html_()], probe)
     assert found["end"] == "token 2 中: occlusion 0 · rollout 0.5"
-    assert found["left"] == "token 1 ␣a: occlusion -2 · rollout 0.25"
+    assert found["left"] == "token 1 ␣a: occlusion −2 · rollout 0.25"
     assert found["marked"] == [1, 1]
     assert found["hover"] == "token 0 <b>: occlusion +0.5 · rollout 0.25"
     assert found["texts"] == ["<b>␣a中"] * 2

@@ -82,6 +82,17 @@ def test_strongest_lines_and_padding(attention):
         CrossAttention(source[..., ::-1][..., [0, 1, 1]], ["t"], ["s", "u", "<pad>"], source_mask=[True, True, False])
 
 
+def test_a_picture_of_many_lines_shows_the_strongest_and_says_so(attention):
+    weights = attention(1, 3, 20)
+    fig = HeadView(weights, [str(k) for k in range(20)]).fig()
+    lines = sum(len(collection.get_segments()) for collection in fig.axes[0].collections)
+    assert lines == 100
+    least = np.sort(weights.ravel())[-100]
+    assert f"layer 0; line: attention weight, 0 to 1, from {least:.2f} up" in {t.get_text() for t in fig.axes[0].texts}
+    few = HeadView(attention(1, 1, 4), TOKENS).fig().axes[0]
+    assert "layer 0; line: attention weight, 0 to 1" in {text.get_text() for text in few.texts}
+
+
 @pytest.mark.parametrize(
     ("make", "words"),
     [

@@ -24,6 +24,15 @@ def test_attributes():
     assert repr(view) == "LayerStatistics(good, flat; activation, weight gradient)"
 
 
+def test_units():
+    view = LayerStatistics(VALUES, units={"activation": "volts"})
+    assert view.units == {"activation": "volts", "weight gradient": ""}
+    assert view.fig().axes[0].get_title(loc="left") == "activation, volts"
+    assert "activation, volts: good from 1 to 2" in view.alt()
+    with pytest.raises(ArgumentError, match=r"units of \['gradient'\], but the quantities are"):
+        LayerStatistics(VALUES, units={"gradient": "nats"})
+
+
 def test_figure():
     fig = LayerStatistics(VALUES, title="A start").fig()
     first, second = fig.axes

@@ -1,5 +1,7 @@
 """Views of numbers by layer, head and position: what they take, refuse and say, and the pages they make."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -25,6 +27,8 @@ VIEWS = {
     "histograms": lambda: viz.LayerHistograms([RNG.normal(size=50), RNG.normal(size=(5, 9))]),
     "ablation": lambda: viz.AblationEffect(RNG.normal(size=(2, 3)), RNG.normal(size=2), baseline=1.5),
     "patching": lambda: viz.PatchingGrid(RNG.normal(size=(2, 5)), TOKENS),
+    "any": lambda: viz.HeatMaps({"i": RNG.random((2, 5)), "f": RNG.random((2, 5))}, columns=TOKENS, tokens=True),
+    "layers": lambda: viz.LayerStatistics({"a": {"activation": [1.0, 0.5]}}),
     "graph": lambda: viz.ComputationGraph([{"id": "1", "label": "x"}, {"id": "2", "label": "<Sum>"}], [("1", "2")]),
 }
 
@@ -52,6 +56,10 @@ WRONG = {
     "no direction": (lambda: viz.PositionCosine([[0.0, 0.0], [1.0, 0.0]]), "0"),
     "all the same": (lambda: viz.EmbeddingPCA(np.ones((3, 2)), "abc"), "same"),
     "weights above 1": (lambda: viz.HeadTraining(np.full((1, 2, 2), 2.0), [0], "ab"), "1"),
+    "maps of unequal height": (lambda: viz.HeatMaps({"a": np.ones((1, 2)), "b": np.ones((2, 2))}), "the same rows"),
+    "below 0": (lambda: viz.HeatMaps({"a": [[-1.0]]}, diverging=False), "the smallest here is -1"),
+    "above the scale": (lambda: viz.HeatMaps({"a": [[2.0]]}, high=1.0), "high=1.0 is to have the strongest colour"),
+    "no maps": (lambda: viz.HeatMaps([[1.0]]), "needs a dict"),
     "not square": (lambda: viz.HeadTraining(np.ones((1, 2, 3)), [0], "ab"), "square"),
     "a cycle": (lambda: viz.ComputationGraph([{"id": c, "label": c} for c in "ab"], [("a", "b"), ("b", "a")]), "cycle"),
     "an unknown id": (lambda: viz.ComputationGraph([{"id": "a", "label": "a"}], [("a", "z")]), "z"),
@@ -67,6 +75,19 @@ def test_what_does_not_fit_is_refused_by_name(case):
     assert words in str(error.value)
 
 
+def test_a_note_of_two_lines_is_written_out_and_does_not_touch_the_map():
+    view = viz.AblationEffect(RNG.normal(size=(2, 4)), RNG.normal(size=2), baseline=1.53)
+    fig = view.fig()
+    fig.canvas.draw()
+    title, *lines = [text for text in fig.texts if text.get_text()]
+    assert " ".join(line.get_text() for line in lines) == view.note
+    boxes = [text.get_window_extent() for text in (title, *lines)]
+    boxes.append(next(ax for ax in fig.axes if ax.images).get_tightbbox())  # with its title
+    for above, below in pairwise(boxes):
+        assert above.y0 >= below.y1 - 1
+    assert max(box.x1 for box in boxes) < fig.bbox.x1
+
+
 def test_arrays_from_anywhere():
     """Lists, half precision, memory that is not contiguous, and no way to change a view afterwards."""
     values = RNG.normal(size=(4, 6)).astype(np.float16)
@@ -77,6 +98,39 @@ def test_arrays_from_anywhere():
     assert view.values.any()
     with pytest.raises(ValueError, match="read-only"):
         view.values[0] = 1
+
+
+def test_pages_of_causal_maps_have_the_lower_triangles_only():
+    """Every float32 is 16/3 letters of base64; a map that looks ahead keeps all of its numbers."""
+    square = np.full((5, 5), 0.2)
+    for frame, size in ((CAUSAL, 15), (square, 25)):
+        training = viz.HeadTraining([frame, frame], [0, 1], TOKENS).data()
+        assert len(training["frames"]["values"]) == pytest.approx(2 * size * 16 / 3, abs=3)
+        assert training["frames"]["triangle"] is training["maps"][0]["triangle"] is (size == 15)
+        rollout = viz.AttentionRollout(np.stack([[frame]] * 2), frame, TOKENS).data()
+        assert len(rollout["values"]) == pytest.approx(3 * size * 16 / 3, abs=3)
+    patched = viz.PatchingGrid(np.ones((2, 5)), TOKENS).data()["maps"][0]
+    assert patched["triangle"] is False
+
+
+def test_numbers_have_true_minus_signs():
+    view = viz.PatchingGrid([[-0.25, 12.5, -0.001]], "abc")
+    (ax,) = [ax for ax in view.fig().axes if ax.images]
+    assert [text.get_text() for text in ax.texts] == ["−.25", "12.5", ".00"]
+    assert "smallest −0.25 at layer 0" in view.alt()
+    assert "-" not in view.alt()
+
+
+def test_maps_of_any_numbers():
+    maps = {"heads": [[0.5, -0.25]], "MLPs": [[2]]}
+    view = viz.HeatMaps(maps, row="layer", columns={"MLPs": ["MLP"]}, column="head", words="share, nats")
+    assert view.scale == (2.0, True, "share, nats")
+    assert [heat.columns.labels for heat in view.maps()] == [["0", "1"], ["MLP"]]
+    assert "Colour is the share, nats. heads: heat map of 1 layer by 2 heads" in view.alt()
+    alone = viz.HeatMaps({"p": [[0.5]]}, high=1)
+    assert alone.scale.high == 1.0
+    assert alone.maps()[0].name == ""
+    assert alone.scale.diverging is False
 
 
 def test_pca_is_that_of_the_covariance():

@@ -24,7 +24,7 @@ def test_scales_and_alternative_text():
     assert view.scales == {"occlusion": 2.0, "rollout": 0.4}
     np.testing.assert_allclose(view.strength("occlusion"), [0.25, -1, 0, 0.5])
     assert view.strongest("occlusion") == (1, -2.0)
-    assert "occlusion: strongest is token 1, “␣cat”, with -2." in view.alt()
+    assert "occlusion: strongest is token 1, “␣cat”, with −2." in view.alt()
     assert view.alt().endswith("Careful.")
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .. import AttentionGrid, CrossAttention, HeadView
+from .. import AttentionGrid, AttentionSteps, CrossAttention, HeadView, NeuronView
 
 TOKENS = ["The", " cat", " sat", " on", " the", " mat", " and", " slept"]
 
@@ -43,8 +43,28 @@ def cross_attention():
     return CrossAttention(weights, target, source, source_mask=real)
 
 
+def one_head(D):
+    """q, k, v (4, D) of four tokens, where each looks for the one before it: k_j is like q_(j + 1)."""
+    rng = np.random.default_rng(1)
+    q, v = rng.normal(0, 1, (2, 4, D)).round(1)
+    k = (1.5 * np.roll(q, -1, axis=0) + rng.normal(0, 0.4, (4, D))).round(1)
+    return q, k, v
+
+
+def attention_steps():
+    w_o = np.random.default_rng(2).normal(0, 0.7, (3, 5)).round(1)
+    return AttentionSteps(*one_head(3), TOKENS[:4], causal=True, w_o=w_o)
+
+
+def neuron_view():
+    q, k, _ = one_head(8)
+    return NeuronView(q, k, TOKENS[:4], causal=True, key=1)
+
+
 EXAMPLES = {
     "AttentionGrid": attention_grid,
+    "AttentionSteps": attention_steps,
     "HeadView": head_view,
+    "NeuronView": neuron_view,
     "CrossAttention": cross_attention,
 }

@@ -10,6 +10,7 @@ from .. import (
     EmbeddingPCA,
     HeadScores,
     HeadTraining,
+    HeatMaps,
     LayerHistograms,
     LogitLens,
     PatchingGrid,
@@ -85,6 +86,17 @@ def ablation_effect():
     return AblationEffect(heads, [0.35, 0.12], baseline=1.53)
 
 
+def heat_maps():
+    """Eight units of a recurrent layer while it reads: the first two remember where the sentence began."""
+    since = np.arange(T)
+    states = np.sin(0.7 * np.arange(8)[:, None] * since + np.arange(8)[:, None]) * 0.8
+    states[0], states[1] = 0.9 * 0.85**since, -0.9 * 0.6**since
+    return HeatMaps(
+        {"states": states}, columns=TOKENS, tokens=True, row="unit", column="token", words="state, −1 to 1",
+        title="Eight units while they read", note="Each column: the states after that token.",
+    )  # fmt: skip
+
+
 def patching_grid():
     values = np.zeros((4, T))
     values[:2, 1] = 0.95
@@ -148,6 +160,7 @@ EXAMPLES = {
     "EmbeddingPCA": embedding_pca,
     "PositionCosine": position_cosine,
     "LayerHistograms": layer_histograms,
+    "HeatMaps": heat_maps,
     "ComputationGraph": computation_graph,
     "BackwardSteps": backward_steps,
 }

@@ -40,7 +40,7 @@ def layer_statistics():
         "too small": {"activation": 0.4 * 0.55**layers, "gradient": 0.02 * 0.5 ** layers[::-1]},
         "scaled": {"activation": 0.9 * 1.05**layers, "gradient": 0.03 * 0.97 ** layers[::-1]},
     }
-    return LayerStatistics(values)
+    return LayerStatistics(values, units={"gradient": "nats per unit"})
 
 
 def loss_mask():
