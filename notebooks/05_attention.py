@@ -1,3 +1,9 @@
+# ---
+# jupyter:
+#   minigpt:
+#     training: true
+# ---
+
 # %% [markdown]
 # # Attention: ask, compare, mix
 #
@@ -22,7 +28,7 @@ import numpy as np
 
 from minigpt import Tensor, nn, optim
 from minigpt import functional as F
-from minigpt.viz import AttentionGrid, LossCurve
+from minigpt.viz import AttentionGrid, AttentionSteps, LossCurve
 
 # %% [markdown]
 # ## The question
@@ -238,7 +244,7 @@ print("mask after softmax,  row sums:", after.sum(axis=1).round(2))
 # %% [markdown]
 # <details><summary>What is wrong</summary>
 #
-# The later keys have taken their share and threw it away: early tokens hand on only a part of a value, and how large that
+# The later keys have taken their share, and it was thrown away: early tokens hand on only a part of a value, and how large that
 # part is depends on the *later* keys. So the future leaks, although every forbidden weight is 0.
 # </details>
 #
@@ -257,6 +263,25 @@ for name, mask_first in (("before", True), ("after", False)):
     print(f"mask {name:<6} softmax: change of each output {change.round(3)}")
 
 # %% [markdown]
+# ## All of it, one step at a time
+#
+# Our four words again, now with a mask. In JupyterLab, VS Code or Colab this is a slider: move from step to step and point
+# at a number to see what it was made of. (The picture has all steps side by side.) There is one step that was not
+# mentioned yet: the largest score of a row is taken away before `exp`. You know why from
+# [03](03_softmax_cross_entropy.ipynb).
+#
+# **Predict** before you move the slider: which word's output has changed from the table above, now that nobody looks
+# ahead?
+
+# %%
+AttentionSteps(queries, keys, values, words, causal=True)
+
+# %% [markdown]
+# <details><summary>Answer</summary>
+#
+# All but that of "it", which is the last and may look at everything.
+# </details>
+#
 # ## Your own attention, in five lines
 #
 # Now write it once, for Tensors, so that the engine finds the gradient. `(B, H, T, D)` is the shape that the library
@@ -377,15 +402,15 @@ LossCurve(runs, unit="nats", references={"guessing": np.log(8)})
 # %% [markdown]
 # <details><summary>What to see</summary>
 #
-# Undivided, it starts *above* guessing: each question is answered with the digit of some letter, chosen by chance, and
-# with conviction. It takes several times as many steps to unlearn that. In a model of many layers there is more to
-# unlearn than here.
+# Both begin above guessing, since the random tables are large. Undivided it is far above: each question is answered with
+# the digit of a single letter, chosen by chance, and with conviction, and that has to be unlearned first. In the end both
+# find the way. Here there is one layer; in a model of many each has to unlearn its own.
 # </details>
 #
 # And does it look where it should? Three new games. Each row is one question, each column one of the five tokens that
 # stood before it.
 #
-# **Predict** where the bright squares are. Which game is a row of its own to the untrained model?
+# **Predict** where the bright squares are.
 
 # %%
 x, answer, letter, digit, asked = game(np.random.default_rng(7), 3)
@@ -409,8 +434,9 @@ plt.show()
 #
 # - In "One query, by hand", let "it" look for a verb: `query = np.array([0.0, 2.0])`. Then for both. What comes out?
 # - Multiply `query` by 10, by `0.1`, by 0. What are the weights then? (You met this as temperature.)
-# - Forty tokens in the last game in place of five cannot be all different letters. What should the answer be if a
-#   letter stands there twice, with two digits? What will the loss be?
+# - In the last game draw the letters with `rng.integers(0, 8, (n, N))`, so that a letter can stand there twice, with two
+#   digits. What should the model answer then? How low can the loss get?
+# - Give `Finder` one table for `q` and `k`: `self.k = self.q`. In this game it does no harm. Why?
 # - Write it yourself in NumPy, with checks that tell you what is wrong:
 #   `python -m minigpt.classroom start ex_attention`
 #
