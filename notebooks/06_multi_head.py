@@ -188,7 +188,7 @@ print("as the library:", np.allclose(my_multi_head(x, m).numpy(), m(x).numpy(), 
 for n_head in (1, 2, 3, 4, 6, 12):
     layer = nn.MultiHeadAttention(C, n_head, rng=0)
     _, w = layer(x, return_weights=True)
-    print(f"{n_head:>2} heads of {C // n_head:>2}: {layer.num_parameters()} weights, {w[0].size} scores")
+    print(f"{n_head} heads of {C // n_head}: {layer.num_parameters()} weights, {w[0].size} scores")
 
 # %% [markdown]
 # <details><summary>Answer</summary>
@@ -262,7 +262,7 @@ for ax, (name, how) in zip(axes, cases.items()):
     ax.imshow(table)
     ax.set(title=name, xlabel="input token", xticks=range(T), yticks=range(T))
     leaks, missing = (table[forbidden] > 0).sum(), (table[wanted] == 0).sum()
-    print(f"{name:<12} {leaks} of {forbidden.sum()} forbidden ones used, {missing} wanted ones missing")
+    print(f"{name:<12} {leaks} of {forbidden.sum()} forbidden used, {missing} wanted missing")
 axes[0].set_ylabel("output token")
 plt.show()
 
