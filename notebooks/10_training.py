@@ -77,7 +77,7 @@ for row, targets in zip(example["ids"], example["targets"]):
 
 # %%
 train_ids, val_ids = split_by_position(ids, val_fraction=0.1)
-data = TokenData(train_ids, val_ids[:8000])
+data = TokenData(train_ids, val_ids[:4000])
 yardsticks = {"guessing": np.log(tok.vocab_size)}
 yardsticks |= ngram_baselines(train_ids, val_ids, tok.vocab_size)
 for name, loss in yardsticks.items():
@@ -118,7 +118,7 @@ for step in range(4):
 
 # %% tags=["picture"]
 model = new_model()
-config = TrainConfig(steps=420, batch_size=16, lr=4e-3, warmup=20, progress=False, workers=1)
+config = TrainConfig(steps=360, batch_size=12, lr=4e-3, warmup=20, progress=False, workers=1)
 trainer = Trainer(model, data, config)
 
 
@@ -165,7 +165,7 @@ for step, words in written.items():
 
 # %%
 def run(lr, steps=120, **settings):
-    settings = {"batch_size": 16, "warmup": 0, "grad_clip": 0.0, "eval_interval": 0, **settings}
+    settings = {"batch_size": 8, "warmup": 0, "grad_clip": 0.0, "eval_interval": 0, **settings}
     plan = TrainConfig(steps, lr=lr, progress=False, workers=1, **settings)
     trainer = Trainer(new_model(32, 32), TokenData(train_ids), plan)
     losses = trainer.fit()["loss"]
@@ -194,7 +194,7 @@ LossCurve({f"lr {lr:g}": run(lr) for lr in (1e-5, 3e-4, 3e-3, 0.3)}, title="Four
 
 
 # %%
-def train_with_rubbish(max_norm, steps=150, bad=100):
+def train_with_rubbish(max_norm, steps=140, bad=100):
     model, rng = new_model(32, 32), np.random.default_rng(0)
     optimizer = optim.SGD(model.parameters(), lr=0.3, momentum=0.9)
     losses, norms = [], []
@@ -244,8 +244,8 @@ plt.show()
 # **Predict:** how do training and validation loss go on? At which step would you want to stop?
 
 # %%
-page = TokenData(train_ids[:1500], val_ids[:2000])
-config = TrainConfig(240, 16, 6e-3, 6e-3, warmup=10, eval_interval=20, progress=False, workers=1)
+page = TokenData(train_ids[:1500], val_ids[:1000])
+config = TrainConfig(200, 8, 6e-3, 6e-3, warmup=10, eval_interval=25, progress=False, workers=1)
 overfit = Trainer(new_model(64, 32), page, config)
 overfit.evaluate()
 history = overfit.fit()
