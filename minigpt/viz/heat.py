@@ -143,8 +143,9 @@ def masked_later(maps):
 
 
 def count(n, name):
-    """`1 layer`, `12 layers`."""
-    return f"{n} {name}" if n == 1 else f"{n} {name}s"
+    """`1 layer`, `12 layers`, `3 queries`; of an axis without a name `1 column`."""
+    name = name or "column"
+    return f"{n} {name}" if n == 1 else f"{n} {name[:-1]}ies" if name.endswith("y") else f"{n} {name}s"
 
 
 def layer_axis(L, labels=None):
