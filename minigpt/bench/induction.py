@@ -85,10 +85,10 @@ class Pieces:
         return text[place[:-1]], np.where(known, text[place[1:]], NO_LOSS)
 
 
-def new_model(seed: int = 0) -> GPT:
-    """The untrained model."""
-    tokenizer = CharTokenizer(CHARACTERS)
-    model = GPT(GPTConfig(tokenizer.vocab_size, **SHAPE), seed=seed)
+def new_model(seed: int = 0, characters: str = CHARACTERS, **shape) -> GPT:
+    """The untrained model. characters: all that it knows; shape: what is to differ from SHAPE, such as n_layer=2"""
+    tokenizer = CharTokenizer(characters)
+    model = GPT(GPTConfig(tokenizer.vocab_size, **{**SHAPE, **shape}), seed=seed)
     rng = as_generator(seed)
     for p in model.parameters():
         if p.ndim == 2:

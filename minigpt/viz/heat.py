@@ -142,9 +142,13 @@ def masked_later(maps):
     return np.where(later, np.nan, maps) if T > 1 and not maps[..., later].any() else maps
 
 
+PLURALS = {"query": "queries"}  # that another letter than s makes
+
+
 def count(n, name):
-    """`1 layer`, `12 layers`."""
-    return f"{n} {name}" if n == 1 else f"{n} {name}s"
+    """`1 layer`, `12 layers`, `3 queries`; of an axis without a name `1 column`."""
+    name = name or "column"
+    return f"{n} {name}" if n == 1 else f"{n} {PLURALS.get(name, f'{name}s')}"
 
 
 def layer_axis(L, labels=None):

@@ -47,6 +47,13 @@ def test_numbers_that_do_not_fit(numbers):
         Pieces(30, 40, **numbers)
 
 
+def test_a_model_of_another_shape():
+    model = induction.new_model(0, "abcd", n_layer=2, block_size=8)
+    assert (model.config.vocab_size, model.config.n_layer, model.config.block_size) == (4, 2, 8)
+    assert model.config.n_embd == induction.SHAPE["n_embd"]
+    assert model.tokenizer.decode(model.tokenizer.encode("dab")) == "dab"
+
+
 def test_the_recipe_repeats_bit_for_bit(tmp_path):
     for name in ("one", "two"):
         induction.train(induction.new_trainer(5, 4, "numpy", progress=False), tmp_path / name)

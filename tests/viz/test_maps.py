@@ -166,3 +166,9 @@ def test_two_hundred_boxes_of_a_graph_do_not_overlap():
                 abs(x - y) - (u + v) / 2 for x, y, u, v in zip(a["at"], b["at"], a["size"], b["size"], strict=True)
             ]
             assert max(apart) > 0
+
+
+def test_alternative_texts_count_in_english():
+    weights = np.tril(np.full((1, 1, 3, 3), 1.0)) / np.arange(1, 4)[:, None]
+    assert "map of 3 queries by 3 keys;" in viz.AttentionRollout(weights, weights[0, 0], "abc").alt()
+    assert "MLPs: heat map of 2 layers by 1 column;" in viz.AblationEffect([[0.1], [0.2]], [0.1, 0.3]).alt()
