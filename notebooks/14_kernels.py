@@ -264,7 +264,7 @@ for row in ("numpy", "cpu"):
 # be looked at, and it notices what a real card does not.
 
 # %%
-from kernels.cuda.machine import Count, Floats, cuda, kernel
+from kernels.cuda.machine import Count, Flag, Floats, cuda, kernel
 
 
 @kernel(threads=32)
@@ -361,9 +361,29 @@ KernelThreads(
 )
 
 # %% [markdown]
-# Between fetching and multiplying stands a *barrier*: nobody goes on before all have come. Without it a thread would
-# multiply numbers that its neighbour has not fetched yet. On the simulated card those are `nan`; on a real one it goes
-# well, most of the time.
+# Between fetching and multiplying stands a *barrier*, `cuda.syncthreads()`: nobody goes on before all have come. **Predict:**
+# each thread puts a number into shared memory and takes that of another thread. What does it find without the barrier?
+
+
+# %%
+@kernel(threads=16)
+def turned_round(x: Floats, y: Floats, wait: Flag):
+    tile = cuda.shared.array(16, np.float32)
+    i = cuda.threadIdx.x
+    tile[i] = x[i]
+    if wait:
+        cuda.syncthreads()
+    y[i] = tile[15 - i]
+
+
+x, y = np.arange(16, dtype=np.float32), np.zeros(16, np.float32)
+for wait in (True, False):
+    turned_round(1, 16, x, y, wait)
+    print("with a barrier:" if wait else "without:       ", y)
+
+# %% [markdown]
+# `nan` is what the simulated card puts into memory that nobody has written yet. On a real card it goes well, most of the
+# time, which is worse.
 #
 # ## What it brings
 #
