@@ -199,6 +199,29 @@ for f in measured["softmax_forward"].figures:
 # pass does pay. Which idea wins is a question to the machine.
 # </details>
 #
+# ## Fewer bytes: weights in one byte
+#
+# To write one token, a model multiplies *one row* with each of its matrices: every weight is fetched for a single
+# multiplication. **Predict:** which side of the roofline is that? And what would halving the bytes bring?
+#
+# An `int8` weight has a quarter of the bytes: a whole number `q` from -127 to 127, and a scale for each output.
+
+# %%
+weight = np.random.default_rng(0).standard_normal((8192, 768), dtype=np.float32) / 28  # (out, in)
+row = np.random.default_rng(1).standard_normal((1, 768), dtype=np.float32)
+cpu = load("cpu")
+q, scale = cpu.int8_quantize(weight)
+off = abs(weight - q * scale[:, None]).max()
+print(f"{weight.nbytes:,} bytes, as int8 {q.nbytes + scale.nbytes:,}")
+print(f"a weight is off by at most {off:.4f}")
+with one_thread:
+    exact, rounded = row @ weight.T, cpu.int8_linear_forward(row, q, scale)
+    slow = seconds(lambda: row @ weight.T, 5)
+    fast = seconds(lambda: cpu.int8_linear_forward(row, q, scale), 5)
+print(f"float32 {slow * 1e3:.2f} ms, int8 {fast * 1e3:.2f} ms; ", end="")
+print(f"results differ by {abs(rounded - exact).mean() / abs(exact).mean():.1%}")
+
+# %% [markdown]
 # ## Attention, fused
 #
 # The naive way is that of [05 Attention](05_attention.ipynb): all scores, `(B, H, T, T)`, then all weights, then the sum.

@@ -105,12 +105,14 @@ LossMask([tok.decode([i]) for i in tokens], mask, title="Blue: learned. The rest
 
 # %%
 batch = BucketedData([(tokens, mask)], block_size=64).batch(0, 1)
+start = tokens.tolist().index(tok.special_tokens["<|assistant|>"]) - 1
 for name in ("ids", "targets"):
-    row = batch[name][0, -10:]
+    row = batch[name][0, start : start + 9]
     print(f"{name:<8}", [tok.decode([i]) if i >= 0 else "–" for i in row])
 
 # %% [markdown]
-# At the place of `<|assistant|>` the target is the first letter of the answer: there the model begins to be asked.
+# At the place of `<|assistant|>` the target is the first letter of the answer: there the model begins to be asked. (Behind
+# the end the row is filled up with something that does not count either.)
 #
 # What if somebody *types* a special token? It stays ordinary text, or everybody could speak in the assistant's name:
 
@@ -170,14 +172,16 @@ def asked(task, n=50):
     return evaluate_task(model, tok, task, n)
 
 
-before = asked(reverse)
+chat = mg.Chat(model, temperature=0, max_new_tokens=20)
+answers, before = [chat.say(question)], asked(reverse)
 losses = tune(records(reverse))
-after = asked(reverse)
-print(f"loss {losses[0]:.2f} at first, {losses[-1]:.3f} at last; words that it has never seen:")
+chat.reset()
+answers, after = [*answers, chat.say(question)], asked(reverse)
+print(f"loss {losses[0]:.2f} at first, {losses[-1]:.3f} at last")
+print(f"{question!r} before: {answers[0]!r}, after: {answers[1]!r}; words it has never seen:")
 for name, result in {"before": before, "after": after}.items():
     low, high = result.interval
     print(f"{name:<7}{result.right:>3} of {result.n} right (between {low:.0%} and {high:.0%})")
-print("for example:", [(example.reply, answer) for example, answer, _ in after.answers[:3]])
 
 # %% [markdown]
 # ## Talk with it
@@ -259,33 +263,33 @@ TokenScores(letters, change, title="What fine-tuning did to plain text")
 # %% [markdown]
 # ## A second task, three ways
 #
-# Now it shall also learn to *shift* words: `tiger` becomes `igert`. From the model that can reverse we go three ways:
+# Now it shall also learn to *roll* words: `tiger` becomes `igert`. From the model that can reverse we go three ways:
 #
 # - **full**: all parameters, the new task's examples only
 # - **mixed**: the same, with examples of the old task, and plain text, among the new ones
 # - **LoRA**: all parameters stay as they are, and small corrections learn
 #
-# **Predict:** for each: reversing, shifting, plain text. What is kept?
+# **Predict:** for each: reversing, rolling, plain text. What is kept?
 
 # %%
-shift = WordTask("Shift {} by one.", lambda word: word[1:] + word[0])
+roll = WordTask("Roll {} by one.", lambda word: word[1:] + word[0])
 results = {}
 
 
 def note(name):
-    results[name] = (asked(reverse).accuracy, asked(shift).accuracy, text_loss())
-    print(f"{name:<16}", "reverses {:.0%}, shifts {:.0%}, text {:.2f}".format(*results[name]))
+    results[name] = (asked(reverse).accuracy, asked(roll).accuracy, text_loss())
+    print(f"{name:<16}", "reverses {:.0%}, rolls {:.0%}, text {:.2f}".format(*results[name]))
 
 
 note("before")
-tune(records(shift))
+tune(records(roll))
 note("full")
 
 # %%
 whole = np.ones(64, bool)
 pieces = [(ids[i : i + 64], whole) for i in range(0, 64 * 600, 64)]  # plain text: all is learned
 model.load_state_dict(tuned)
-tune(records(shift) + records(reverse, 600) + pieces)
+tune(records(roll) + records(reverse, 600) + pieces)
 note("mixed")
 
 # %% [markdown]
@@ -310,7 +314,7 @@ learning = sum(p.size for p in model.parameters() if p.requires_grad)
 print(f"{learning:,} numbers learn, beside {n_full:,} that stay: {learning / n_full:.0%}")
 
 # %%
-tune(records(shift), lr=2e-2)
+tune(records(roll), lr=2e-2)
 note("LoRA")
 with tempfile.TemporaryDirectory() as folder:
     save_adapter(model, Path(folder) / "adapter")
@@ -335,7 +339,7 @@ note("LoRA, taken out")
 
 # %%
 _, axes = plt.subplots(1, 3, figsize=(10, 2.8))
-titles = ("reverses, share right", "shifts, share right", "loss on plain text, nats")
+titles = ("reverses, share right", "rolls, share right", "loss on plain text, nats")
 for ax, title, values in zip(axes, titles, zip(*results.values())):
     bars = ax.barh(list(results), values)
     ax.bar_label(bars, [f"{value:.2f}" for value in values], padding=2, fontsize=8)
