@@ -220,6 +220,23 @@ class NormGradientMended(NormConstantStatistics):
 print(mg.gradcheck(NormGradientMended.apply, [small]))
 
 # %% [markdown]
+# And when *not* to believe an instrument: $\text{relu}(x) = \max(x, 0)$ has a corner at 0. **Predict:** what does gradcheck
+# say at the corner, and who is right?
+
+# %%
+for x in ([-1.0, 0.0, 2.0], [-1.0, 0.5, 2.0]):
+    try:
+        print(x, mg.gradcheck(F.relu, [np.array(x)]))
+    except mg.GradcheckError as error:
+        print(x, error)
+
+# %% [markdown]
+# <details><summary>Who is right?</summary>
+#
+# Both. At a corner there is no slope: the finite difference averages the two sides, backward takes one of them (0, as
+# all libraries do). Check functions with corners at other points.
+# </details>
+#
 #
 # ## 2. Positional encodings with the wrong exponent
 #

@@ -41,6 +41,8 @@ def wrong(text):
         if not paths:
             complaints.append(f"{what}: no file")
         complaints += [f"{what}: there is no {path}" for path in paths if not (ROOT / path).is_file()]
+        if notebooks == "none yet":
+            continue
         links = re.findall(r"\[(\d\d)\]\(\.\./notebooks/(\w+)\.ipynb\)", notebooks)
         if not links:
             complaints.append(f"{what}: no notebook")
@@ -56,6 +58,7 @@ def test_every_row_leads_to_a_file_and_a_notebook():
     text = PAGE.read_text(encoding="utf-8")
     assert len(rows(text)) >= 50
     assert wrong(text) == []
+    assert [cells[0] for cells in rows(text) if cells[4] == "none yet"] == ["additive attention"]
 
 
 def test_every_file_with_formulas_appears():
