@@ -47,7 +47,7 @@ text = "".join(c for c in mg.data.load_corpus("python").text if c == "\n" or " "
 tok = CharTokenizer.train(text)
 ids = np.array(tok.encode(text))
 corpus = TokenData(ids[:-20000], ids[-20000:], block_size=64)
-model = GPT(GPTConfig(tok.vocab_size, block_size=64, n_layer=2, n_head=4, n_embd=64), seed=0)
+model = GPT(GPTConfig(tok.vocab_size, block_size=64, n_layer=1, n_head=4, n_embd=64), seed=0)
 
 quiet = dict(warmup=20, workers=1, progress=False, eval_interval=0, eval_tokens=1000)
 recipe = TrainConfig(steps=200, batch_size=16, lr=4e-3, **quiet)
