@@ -314,7 +314,7 @@ learning = sum(p.size for p in model.parameters() if p.requires_grad)
 print(f"{learning:,} numbers learn, beside {n_full:,} that stay: {learning / n_full:.0%}")
 
 # %%
-tune(records(roll), lr=2e-2)
+tune(records(roll), lr=1e-2)
 note("LoRA")
 with tempfile.TemporaryDirectory() as folder:
     save_adapter(model, Path(folder) / "adapter")
