@@ -53,7 +53,7 @@ quiet = dict(warmup=20, workers=1, progress=False, eval_interval=0, eval_tokens=
 recipe = TrainConfig(steps=200, batch_size=16, lr=4e-3, **quiet)
 losses = Trainer(model, corpus, recipe).fit()["loss"]
 print(f"{model.num_parameters():,} parameters; loss from {losses[0]:.2f} to {losses[-1]:.2f}")
-print(mg.generate(model, tok, "The ", max_new_tokens=60, temperature=0.7, seed=1)[0])
+print("The " + mg.generate(model, tok, "The ", 60, temperature=0.7, seed=1)[0])
 
 # %% [markdown]
 # ## Asking it, before
@@ -178,7 +178,8 @@ losses = tune(records(reverse))
 chat.reset()
 answers, after = [*answers, chat.say(question)], asked(reverse)
 print(f"loss {losses[0]:.2f} at first, {losses[-1]:.3f} at last")
-print(f"{question!r} before: {answers[0]!r}, after: {answers[1]!r}; words it has never seen:")
+print(f"{question} before: {answers[0]!r}, after: {answers[1]!r}")
+print("and words that it has never seen:")
 for name, result in {"before": before, "after": after}.items():
     low, high = result.interval
     print(f"{name:<7}{result.right:>3} of {result.n} right (between {low:.0%} and {high:.0%})")
