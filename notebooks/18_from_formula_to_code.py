@@ -197,7 +197,7 @@ except mg.GradcheckError as error:
     print(error)
 
 # %% [markdown]
-# A model with this gradient *does* learn, only worse. Never trust a hand-written backward that has not been through
+# The loss may fall all the same, so it will not tell you. Never trust a hand-written backward that has not been through
 # `gradcheck`. Mended it has two terms more, one for the mean and one for the deviation
 # ([07 Layer norm](07_layernorm_residual.ipynb) derives them):
 
@@ -295,7 +295,7 @@ PositionCosine(bad, title="Tutorial: the same distance looks different from plac
 
 # %% [markdown]
 # The stripes along the diagonals are gone, and places far apart may look like neighbours. But all rows are still
-# different, so a model trains with these numbers too, and nobody notices: that is why the loop has lived so long.
+# different, so a model can tell places apart, and nobody notices: that is why the loop has lived so long.
 #
 # Mended: in steps of two, `i` *is* the $2i$ of the formula, and the cosine has the exponent of its sine.
 
@@ -454,8 +454,8 @@ for name, model in {"right": sound, "by id": by_id}.items():
 
 # %% [markdown]
 # A bag of words: the order of what was read makes no difference (but for rounding). Both tables are looked up by the
-# same number, so that they are one table, the sum. With more layers the causal mask alone lets a model guess a little
-# about order, so this one *seems* to learn.
+# same number, so that they are one table, the sum. With more layers the causal mask alone says a little about order,
+# so such a model may even learn something.
 #
 # Does `check_model` notice?
 
