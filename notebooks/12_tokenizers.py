@@ -124,8 +124,8 @@ for _ in range(10):
     pair = max(counts, key=counts.get)  # the first of equals
     merges.append(pair)
     pieces = [join(piece, pair) for piece in pieces]
-    shown = "  ".join("|".join(piece) for piece in pieces)
-    print(f"{counts[pair]} × {' + '.join(pair):<9} {shown}")
+    shown = " ".join("|".join(piece) for piece in pieces)
+    print(f"{counts[pair]} × {'+'.join(pair):<7} {shown}")
 
 # %% [markdown]
 # Nobody told it about stems and endings. It has joined what was frequent, and in a language that is what has a
@@ -219,7 +219,7 @@ print("the next token would have to be 'the' without a space, which hardly ever 
 # %%
 same = {
     "English": "All people are born free.",
-    "Deutsch": "Alle Menschen werden frei geboren, auch Größere.",
+    "Deutsch": "Alle Menschen werden frei geboren.",
     "Ελληνικά": "Όλοι οι άνθρωποι γεννιούνται ελεύθεροι.",
     "Русский": "Все люди рождаются свободными.",
     "हिन्दी": "सब लोग स्वतंत्र जन्म लेते हैं।",
@@ -326,13 +326,14 @@ for size in sizes:
 
 # %%
 _, (left, right) = plt.subplots(1, 2, figsize=(9, 2.8))
-left.plot(sizes, [n / 1000 for n in lengths], "o-")
-left.set(xscale="log", xlabel="vocabulary", ylabel="tokens of the corpus, thousands")
+names = [str(size) for size in sizes]
+left.plot(names, [n / 1000 for n in lengths], "o-")
+left.set(xlabel="vocabulary", ylabel="tokens of the corpus, thousands")
 left.set_ylim(0)
 relative = [(n / lengths[0]) ** 2 for n in lengths]
-right.plot(sizes, [n / lengths[0] for n in lengths], "s--", label="tokens, $T$")
-right.plot(sizes, relative, "o-", label="pairs of tokens, $T^2$")
-right.set(xscale="log", xlabel="vocabulary", ylabel="compared with bytes", ylim=(0, None))
+right.plot(names, [n / lengths[0] for n in lengths], "s--", label="tokens, $T$")
+right.plot(names, relative, "o-", label="pairs of tokens, $T^2$")
+right.set(xlabel="vocabulary", ylabel="compared with bytes", ylim=(0, None))
 right.legend(frameon=False)
 plt.show()
 
@@ -346,7 +347,8 @@ plt.show()
 # </details>
 #
 # One warning. The loss in nats *per token* cannot be compared between tokenizers: longer tokens are harder to guess
-# and there are fewer of them. Divide by something that does not depend on the cut, by bytes:
+# and there are fewer of them. Divide by something that does not depend on the cut, by bytes. Suppose one model reads
+# bytes, another the tokens of the fourth row above, and these are their losses. **Predict:** which is the better one?
 
 # %%
 n_bytes = len(corpus.encode())
@@ -354,7 +356,7 @@ for loss, n, what in [(1.7, lengths[0], "bytes"), (4.5, lengths[3], "V = 2048")]
     print(f"{loss} nats per token, {what:<9}= {bits_per_byte(loss, n, n_bytes):.2f} bits per byte")
 
 # %% [markdown]
-# The second model has a far larger loss and is the better one.
+# The second: its loss per token is far larger, but it has far fewer tokens to guess.
 #
 # **Try this**
 #
