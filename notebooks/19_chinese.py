@@ -36,9 +36,10 @@ from minigpt.training import TrainConfig, Trainer
 from minigpt.viz import AttentionGrid, HeadView, LossCurve
 
 # %% [markdown]
-# If a picture below shows `\u732b` where a Chinese character should be, your machine has no Chinese font that
-# Matplotlib can use. Everything works all the same; to see the characters, install one (for example Noto Sans CJK or
-# WenQuanYi Micro Hei) and start the notebook again.
+# If a picture below shows `\u732b` where a Chinese character should be, Matplotlib knows of no Chinese font on your
+# machine. Everything works all the same. To see the characters, install one (Noto Sans CJK, WenQuanYi Micro Hei …),
+# delete the list of fonts that Matplotlib keeps, `fontlist-….json` in the folder `matplotlib.get_cachedir()`, and
+# start the notebook again.
 #
 # ## The text
 #
@@ -76,7 +77,8 @@ print("\n".join(scenes[14:18]))
 # %%
 chars = CharTokenizer.train(text)
 print("different characters:", chars.vocab_size)
-print("most frequent: ", "  ".join(f"{c} {n}" for c, n in Counter(text).most_common(12) if c != "\n"))
+frequent = Counter(text.replace("\n", "")).most_common(12)
+print("most frequent: ", "  ".join(f"{c} {n}" for c, n in frequent))
 for character in "猫A，":
     print(character, "is the bytes", character.encode().hex(" "))
 
@@ -93,15 +95,17 @@ for name, tok in {"from English": english, "from this text": byte_pairs}.items()
     print(f"{name:<15} {len(shown)} tokens: {' | '.join(shown)}")
 
 # %% [markdown]
-# `<E4>` is a byte that is no text on its own, a third of a character. How does BPE get from thirds to words? Watch
-# it:
+# `<E4>` is a byte that is no text on its own, a third of a character. Even with this text 猫 (cat) may be left in two
+# parts: BPE gives a token to what is frequent, and there are not many cats. How does it get from thirds to words?
+# Watch it:
 
 # %%
-byte_pairs.explain("爷爷看见了一只猫。")
+byte_pairs.explain("看见了")
 
 # %% [markdown]
-# First bytes become characters, then characters become words: 爷爷 (grandfather) is two characters and one token.
-# Nobody told it where Chinese words begin, and there are no spaces that could have. The longest tokens that it found:
+# First bytes become characters, then characters become words: 看见了 (*kànjiàn le*, saw) is three characters and one
+# token. Nobody told it where Chinese words begin, and there are no spaces that could have. The longest tokens that it
+# found:
 
 # %%
 tokens = [(left + right).decode(errors="ignore") for left, right in byte_pairs.merges]
@@ -118,7 +122,8 @@ print(f"{'characters':<22}{chars.vocab_size:>6} ids {len(chars.encode(text)):>8,
 for size in [256, 300, 400, 512, 768, 1024, 2048]:
     tok = BPETokenizer.train(text, vocab_size=size)
     n = len(tok.encode(text))
-    print(f"{'BPE on bytes':<22}{tok.vocab_size:>6} ids {n:>8,} tokens, {n / len(text):.2f} per character")
+    per_character = f"{n / len(text):.2f} per character"
+    print(f"{'BPE on bytes':<22}{tok.vocab_size:>6} ids {n:>8,} tokens, {per_character}")
 
 # %% [markdown]
 # <details><summary>What to see</summary>
@@ -158,7 +163,7 @@ print("rows", seen.shape, "- a scene has at most", T, "tokens")
 # %%
 config = GPTConfig(vocab_size=chars.vocab_size, block_size=T, n_layer=2, n_head=2, n_embd=64)
 model = GPT(config, seed=0)
-recipe = TrainConfig(steps=450, batch_size=16, lr=8e-3, warmup=20, workers=1, progress=False)
+recipe = TrainConfig(steps=360, batch_size=16, lr=1e-2, warmup=20, workers=1, progress=False)
 loss = Trainer(model, Scenes(), recipe).fit()["loss"]
 print(f"{model.num_parameters():,} parameters; log V = {np.log(chars.vocab_size):.2f}")
 run = {"train": {"steps": range(1, len(loss) + 1), "losses": loss}}
@@ -187,13 +192,21 @@ def fits(scene):
     return any(MEASURES[noun] == found[1] for noun in nouns)
 
 
+# %%
 start = chars.encode("今天，")
 written = model.generate(np.tile(start, (100, 1)), T - len(start), temperature=0.8, seed=0)
 written = [chars.decode(row).split("\n")[0] for row in written]
-print(f"measure word fits the noun: {np.mean([fits(scene) for scene in written]):.0%} of what it wrote")
-by_chance = [fits(a[: counted.search(a).start(2)] + counted.search(b)[2] + "。")
-             for a, b in zip(kept_back, scenes)]  # fmt: skip
-print(f"a noun of another scene in its place: {np.mean(by_chance):.0%}")
+share = np.mean([fits(scene) for scene in written])
+print(f"measure word fits the noun: {share:.0%} of what it wrote")
+
+
+def with_noun_of(other, scene):
+    mine, its = counted.search(scene), counted.search(other)
+    return scene[: mine.start(2)] + its[2] + "。"
+
+
+mixed = [with_noun_of(other, scene) for other, scene in zip(scenes, kept_back, strict=False)]
+print(f"a noun of another scene in its place: {np.mean([fits(scene) for scene in mixed]):.0%}")
 
 # %% [markdown]
 # **Predict:** which kind of question will it answer best: 谁 (who), 什么 (what), 什么时候 (when), 哪里 (where)? The answer
@@ -286,8 +299,12 @@ for layer, head in np.ndindex(mean.shape):
         print(f"without layer {layer} head {head}: {share_that_fits():.0%}")
 
 # %% [markdown]
-# Compare the two lists: is the head that looks most the one that matters most? It need not be: what one head has read
-# may already be mixed into a token at which another one looks later.
+# <details><summary>What this says</summary>
+#
+# Compare the two lists. If the head that looks at the measure word most is also the one without which the nouns no
+# longer fit, picture and test agree. They need not: in [00](00_start_here.ipynb) each of two heads could do the work
+# of the other. And what one head has read may be mixed into a token at which another one looks later.
+# </details>
 #
 # ## Answering
 #
@@ -296,7 +313,11 @@ for layer, head in np.ndindex(mean.shape):
 # %%
 scene = "早上，奶奶买了一只鸭子。问：谁买了鸭子？答："
 print("next:", "  ".join(f"{c} {p:.0%}" for c, p in next_characters(scene)))
-HeadView(attention_weights(model, chars.encode(scene)), list(scene), title="Who bought the duck?")
+weights = attention_weights(model, chars.encode(scene))  # (layers, heads, T, T)
+to_name = weights[:, :, -1, 3:5].sum(axis=-1)  # (layers, heads)
+layer, head = (int(k) for k in np.unravel_index(to_name.argmax(), to_name.shape))
+print(f"most of it to the name: layer {layer} head {head}, {to_name.max():.0%}")
+HeadView(weights, list(scene), title="Who bought the duck?", layer=layer, heads=[head])
 
 # %% [markdown]
 # ## What to try
