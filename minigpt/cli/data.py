@@ -20,11 +20,11 @@ def add_arguments(parser):
     fetch.add_argument("--url", help="another place for the same bytes (a mirror); for a model, of its folder")
     text = "size, characters and first lines of a corpus, file or folder"
     show = add_action(actions, "show", text, "minigpt data show python")
-    show.add_argument("source", metavar="NAME|PATH", help="python, a fetched corpus, a text file or folder")
+    show.add_argument("source", metavar="NAME|PATH", help="python, chinese, a fetched corpus, a text file or folder")
 
 
 def run(args) -> int:
-    from ..data.corpora import PROSE, load_corpus
+    from ..data.corpora import PROSE, SCENES, load_corpus
     from ..data.fetch import DOWNLOADS
     from ..data.published import LICENCE, MODELS, fetch_named
 
@@ -32,6 +32,7 @@ def run(args) -> int:
         print(fetch_named(args.name, args.folder, args.url))
     elif args.action == "list":
         print(f"{PROSE:<18} in every CPython: the prose of Python's language reference")
+        print(f"{SCENES:<18} comes with minigpt: small scenes in Chinese, written by a grammar")
         for name, entry in DOWNLOADS.items():
             print(f"{name:<18} {entry.size_bytes:,} bytes, {entry.licence}; minigpt data fetch {name}")
         for name in MODELS:

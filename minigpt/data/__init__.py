@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .buckets import BucketedData
+from .chinese import chinese_scenes
 from .conversation import Conversation, Message
 from .corpora import Corpus, load_corpus, python_prose, split_by_position
 from .dialogue import DIALOGUE_TOKENS, add_dialogue_tokens, end_id, has_dialogue_tokens, render, render_prompt
@@ -17,8 +18,8 @@ from .tokens import TokenData
 
 __all__ = [
     "DIALOGUE_TOKENS", "NO_LOSS", "BucketedData", "Conversation", "Corpus", "Labelled", "MaskedData", "Masking",
-    "Message", "PackedData", "Pair", "PairData", "Rendered", "TokenData", "add_dialogue_tokens", "end_id",
-    "has_dialogue_tokens", "in_split", "load_corpus", "python_prose", "read_jsonl", "read_records", "read_tsv",
-    "render", "render_prompt", "split_by_position", "split_of", "tokenize_and_split", "train_tokenizer",
+    "Message", "PackedData", "Pair", "PairData", "Rendered", "TokenData", "add_dialogue_tokens", "chinese_scenes",
+    "end_id", "has_dialogue_tokens", "in_split", "load_corpus", "python_prose", "read_jsonl", "read_records",
+    "read_tsv", "render", "render_prompt", "split_by_position", "split_of", "tokenize_and_split", "train_tokenizer",
     "write_jsonl",
 ]  # fmt: skip

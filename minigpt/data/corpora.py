@@ -1,6 +1,7 @@
 """Corpora by name or path, and the split into a training and a validation part.
 
-`load_corpus("python")` needs no network: it is the prose that CPython carries for `help("topics")`.
+`load_corpus("python")` and `load_corpus("chinese")` need no network: the prose that CPython carries for
+`help("topics")`, and small scenes that a grammar writes.
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ArgumentError, DataError, ShapeError
+from .chinese import chinese_scenes
 from .text import read_folder, read_text
 
-PROSE = "python"
+PROSE, SCENES = "python", "chinese"
 # Shorter paragraphs ("For example:", a heading) only introduce the one that follows.
 SHORT_PARAGRAPH = 50  # characters
 
@@ -33,14 +35,16 @@ class Corpus:
 def load_corpus(name_or_path: str | os.PathLike) -> Corpus:
     """The corpus of that name, or the text of that file or folder.
 
-    Names: "python" (`python_prose`) and those in `minigpt.data.fetch.DOWNLOADS`, once fetched. Anything else
-    is a path to a UTF-8 text file, or to a folder whose *.txt, *.md and *.rst files are joined. A file that
-    has the name of a corpus is reached as "./python".
+    Names: "python" (`python_prose`), "chinese" (`chinese_scenes`) and those in `minigpt.data.fetch.DOWNLOADS`,
+    once fetched. Anything else is a path to a UTF-8 text file, or to a folder whose *.txt, *.md and *.rst files
+    are joined. A file that has the name of a corpus is reached as "./python".
     Raises: DataError (not fetched yet, missing, empty, binary, not UTF-8, folder without text files).
     """
     name = os.fspath(name_or_path)
     if name == PROSE:
         return Corpus(PROSE, python_prose(), "documentation of Python, pydoc_data.topics (PSF-2.0 licence)")
+    if name == SCENES:
+        return Corpus(SCENES, chinese_scenes(), "written by a grammar, minigpt/data/chinese.py (licence of minigpt)")
     from . import fetch  # here: what can reach the network takes as long to import as the rest of this package
 
     if name in fetch.DOWNLOADS:
@@ -50,7 +54,7 @@ def load_corpus(name_or_path: str | os.PathLike) -> Corpus:
     if path.is_dir():
         return Corpus(path.resolve().name, read_folder(path), f"folder {path}")
     if not path.exists():
-        names = [PROSE, *fetch.DOWNLOADS]
+        names = [PROSE, SCENES, *fetch.DOWNLOADS]
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise DataError(

@@ -12,6 +12,7 @@ def test_list_names_every_corpus_and_how_to_get_it(capsys):
     assert main(["data", "list"]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[0].startswith("python ")
+    assert out.splitlines()[1].startswith("chinese ")
     for name, entry in fetch.DOWNLOADS.items():
         assert f"{name} " in out
         assert f"{entry.size_bytes:,} bytes" in out

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from minigpt.data import Corpus, load_corpus, python_prose, split_by_position
+from minigpt.data import Corpus, chinese_scenes, load_corpus, python_prose, split_by_position
 from minigpt.data import fetch as fetching
 from minigpt.data.corpora import prose_from_topics
 from minigpt.errors import ArgumentError, DataError, ShapeError
@@ -84,6 +84,12 @@ def test_load_by_name_python():
         corpus.text = "frozen"
 
 
+def test_load_by_name_chinese():
+    corpus = load_corpus("chinese")
+    assert corpus == Corpus("chinese", chinese_scenes(), corpus.source)
+    assert "minigpt/data/chinese.py" in corpus.source
+
+
 def test_load_file_and_folder(tmp_path, monkeypatch):
     (tmp_path / "my text.txt").write_text("hello\n", encoding="utf-8")
     corpus = load_corpus(tmp_path / "my text.txt")
@@ -126,7 +132,9 @@ def test_not_fetched_yet(tmp_path, monkeypatch):
 
 def test_unknown_name(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(DataError, match=r"python, tinyshakespeare, or the path .*did you mean 'tinyshakespeare'"):
+    with pytest.raises(
+        DataError, match=r"python, chinese, tinyshakespeare, or the path .*did you mean 'tinyshakespeare'"
+    ):
         load_corpus("tinyshakespear")
     with pytest.raises(DataError) as info:
         load_corpus("missing/file.txt")
