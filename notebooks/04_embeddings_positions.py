@@ -338,8 +338,8 @@ print("waves:", nn.sinusoids(33, 32)[32, :4].round(2), "…")
 # - Give the next-letter model 2 channels in place of 16. What does the picture of components look like, and what is the loss?
 # - `table.grad` with `ids = np.zeros((4, 5), int)`: predict it.
 # - `PositionCosine(nn.sinusoids(200, 32))`: how far away are places that are alike again?
-# - In "take it away" leave positions as they are, but train with `block_size` 11 and *the same* position for the two
-#   halves of the word. Which letters go wrong?
+# - In "take it away" give each letter of the answer the position of the letter that it should copy:
+#   `np.array([0, 1, 2, 3, 4, 4, 3, 2, 1, 0])`. Is the game easier or harder than with `np.arange(10)`?
 # - Write it yourself, with checks: `python -m minigpt.classroom start ex_embedding_backward`
 #
 # The output of a GPT uses the same table once more: the logits are the products of the last vector with every row of `wte`
