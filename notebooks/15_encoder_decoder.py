@@ -25,7 +25,7 @@ except ImportError:  # not installed yet, as in Colab
 
 import numpy as np
 
-from minigpt import Tensor, inspect, nn, viz
+from minigpt import inspect, nn, viz
 from minigpt import functional as F
 from minigpt.data import PairData
 from minigpt.data.pair_tasks import dates
@@ -88,7 +88,7 @@ print("src_mask", batch["src_mask"].astype(int).tolist())
 rng = np.random.default_rng(0)
 B, T, S, C, H = 1, 5, 7, 8, 2
 layer = nn.MultiHeadAttention(C, H, rng=0)
-x, memory = (Tensor(rng.standard_normal((B, n, C)).astype(np.float32)) for n in (T, S))
+x, memory = (mg.Tensor(rng.standard_normal((B, n, C)).astype(np.float32)) for n in (T, S))
 y, weights = layer(x, context=memory, return_weights=True)
 print("x", x.shape, " memory", memory.shape, " weights", weights.shape, " y", y.shape)
 print("rows sum to", weights.sum(axis=-1).numpy().round(3).ravel())
@@ -103,7 +103,7 @@ k, v = (F.linear(memory, w[:, i : i + C], b[i : i + C]) for i in (C, 2 * C))  # 
 q, k, v = (t.reshape(B, t.shape[1], H, C // H).swapaxes(1, 2) for t in (q, k, v))  # (B, H, ., D)
 heads = F.softmax(q @ k.swapaxes(-1, -2) / (C // H) ** 0.5) @ v  # (B, H, T, D)
 by_hand = layer.c_proj(heads.swapaxes(1, 2).reshape(B, T, C))  # (B, T, C)
-print("largest difference:", f"{abs((by_hand - y).numpy()).max():.0e}" if False else np.allclose(by_hand.numpy(), y.numpy(), atol=1e-6))
+print("the same:", np.allclose(by_hand.numpy(), y.numpy(), atol=1e-6))
 
 # %% [markdown]
 # ## Three masks
@@ -115,41 +115,231 @@ print("largest difference:", f"{abs((by_hand - y).numpy()).max():.0e}" if False 
 # | decoder, cross-attention | source | padding |
 #
 # The encoder may look *both ways*: the source is there as a whole. Here is the model, not trained yet. We change one token
-# and see which numbers change. **Predict** each of the four lines:
+# and see which places of memory and logits change. **Predict** each of the four cases:
 
 # %%
 config = EncoderDecoderConfig(
-    vocab_size=tok.vocab_size, block_size=24, n_layer=1, n_head=4, n_embd=64,
+    vocab_size=tok.vocab_size, block_size=24, n_layer=1, n_head=2, n_embd=64,
     start_id=data.start_id, end_id=data.end_id,
 )  # fmt: skip
 model = EncoderDecoder(config, seed=0)
 model.tokenizer = tok
-src, tgt, mask = (batch[name].copy() for name in ("src", "tgt", "src_mask"))
-print(f"{model.num_parameters():,} parameters; memory", model.encode(src, mask).shape)
-
-
-def change(part, row, at, src_mask):
-    """(number of memory places, of logit places) that differ when one token of a row is another."""
-    runs = []
-    for ids in ({}, {part: 7}):
-        s, t = src.copy(), tgt.copy()
-        if ids:
-            (s if part == "src" else t)[row, at] = 7
-        with model.evaluating():
-            seen = model.encode(s, src_mask)
-            runs.append((seen.numpy()[row], model.decode(t, seen, src_mask).numpy()[row]))
-    (m0, l0), (m1, l1) = runs
-    return [np.flatnonzero(abs(a - b).max(axis=-1) > 1e-5).tolist() for a, b in ((m0, m1), (l0, l1))]
+print(f"{model.num_parameters():,} parameters")
+src, tgt, mask = batch["src"], batch["tgt"], batch["src_mask"]
+row = int(mask.sum(axis=1).argmin())  # the one that was filled up
+n = int(mask[row].sum())  # its real letters
+print("memory", model.encode(src, mask).shape, " the first", n, "places are letters")
 
 
 # %%
-short = int(mask.sum(axis=1).argmin())  # the row that was filled up
-n = int(mask[short].sum())
-for what, args in {
-    "last letter of the source": ("src", short, n - 1, mask),
-    "target token 6": ("tgt", short, 6, mask),
-    "padding, with the mask": ("src", short, n, mask),
-    "padding, without it": ("src", short, n, None),
+def both(src, tgt, src_mask):
+    """memory (S, C) and logits (T, V) of that row."""
+    with model.evaluating():
+        memory = model.encode(src, src_mask)
+        logits = model.decode(tgt, memory, src_mask)
+    return memory.numpy()[row][:n], logits.numpy()[row]
+
+
+def another(ids, place):
+    changed = ids.copy()
+    changed[row, place] = (changed[row, place] + 1) % 20
+    return changed
+
+
+for what, (new_src, new_tgt, m) in {
+    "last letter of the source": (another(src, n - 1), tgt, mask),
+    "target token 6": (src, another(tgt, 6), mask),
+    "padding, with the mask": (another(src, n), tgt, mask),
+    "padding, without it": (another(src, n), tgt, None),
 }.items():
-    in_memory, in_logits = change(*args)
-    print(f"{what:<26} memory places {in_memory}\n{'':<26} logit places  {in_logits}")
+    pairs = zip(both(src, tgt, m), both(new_src, new_tgt, m), strict=True)
+    places = [np.flatnonzero(abs(a - b).max(axis=-1) > 1e-6).tolist() for a, b in pairs]
+    print(f"{what}\n    changes memory {places[0]}\n    changes logits {places[1]}")
+
+# %% [markdown]
+# <details><summary>What this says</summary>
+#
+# - A letter of the source changes *all* of the memory, also before it, and all that is written.
+# - A target token changes only what is written from there on. If it changed earlier places, the decoder could
+#   see in training what it is to write, and learn nothing.
+# - Padding changes nothing *if* there is a mask. Without it, the same date would mean something else in another batch:
+#   a mistake that gives no error, and only somewhat worse answers.
+# </details>
+#
+# ## Training
+#
+# The loss is the same cross entropy as ever, at all target places. The trainer needs to know nothing of two texts.
+
+# %%
+recipe = {"steps": 500, "batch_size": 32, "lr": 4e-3, "warmup": 50, "betas": (0.9, 0.98)}
+trainer = Trainer(model, data, TrainConfig(**recipe, weight_decay=0.01, workers=1, progress=False))
+loss = trainer.fit()["loss"]
+run = {"train": {"steps": range(1, len(loss) + 1), "losses": loss}}
+viz.LossCurve({"dates": run}, unit="nats/character")
+
+# %% [markdown]
+# The curve falls fast, then slowly, and bends down once more. A guess: first the decoder learns what dates look like at all
+# (`19` or `20`, two hyphens, `<end>`), and only then to look things up. (How would you test that? See the `Recorder` in
+# [13](13_attention_of_a_trained_model.ipynb).) Now days that it has never seen:
+
+# %%
+sources, wanted = [pair.source for pair in test], [pair.target for pair in test]
+answers = translate(model, tok, sources)
+for source, answer, right in list(zip(sources, answers, wanted, strict=True))[:6]:
+    print(f"{source:>18}  ->  {answer}  {'right' if answer == right else 'wrong: ' + right}")
+print(f"{exact_match(answers, wanted):.0%} of {len(test)} unseen days right")
+
+# %% [markdown]
+# ## What it reads while it writes
+#
+# `capture` knows the cross-attention by name. **Predict** two things before you run the cell: which letters are read while
+# the month's digits are written? And where do the bright spots run for a date that begins with the month?
+
+
+# %%
+def cross(source):
+    """Cross-attention (layers, heads, T, S) while the model writes, and the tokens that it wrote."""
+    src = np.array([tok.encode(source)])
+    written = model.generate(src, max_new_tokens=10)[0]  # (10,)
+    tgt = np.array([[data.start_id, *written]])  # (1, 11)
+    with model.evaluating(), inspect.capture(model, "decoder.*.cross.weights") as acts:
+        model(src, tgt)
+    weights = [acts[f"decoder.{i}.cross.weights"][0] for i in range(len(model.decoder))]
+    return np.stack(weights), [*tok.decode(written), "<end>"]
+
+
+# %% tags=["picture"]
+source = "3 March 2021"
+weights, target = cross(source)
+print("shape", weights.shape)
+viz.CrossAttention(weights, target, list(source), title=f"{source}: what each digit reads")
+
+# %%
+source = "March 3, 2021"
+weights, target = cross(source)
+viz.CrossAttention(weights, target, list(source), title=source).lines()
+
+# %% [markdown]
+# <details><summary>What to see</summary>
+#
+# A row is the character that is *written* there. Those of the year look at the year, wherever it stands; those of the month
+# look into the month's name; those of the day at the day. The hyphens need nothing, and look at anything. The other
+# way of writing the date moves the spots, not the answer: the model looks for *what* it needs, not for a place.
+# </details>
+#
+# **Is it needed?** ([13](13_attention_of_a_trained_model.ipynb): a picture alone proves nothing.) We take the cross-attention
+# out. **Predict:** what does a decoder write that sees nothing of the source?
+
+# %%
+heads = [("decoder.0.cross", head) for head in range(config.n_head)]
+with inspect.ablate(model, heads=heads):
+    blind = translate(model, tok, sources)
+print(f"{exact_match(blind, wanted):.0%} right; it writes", sorted(set(blind)))
+for head in range(config.n_head):
+    with inspect.ablate(model, heads=heads[head : head + 1]):
+        share = exact_match(translate(model, tok, sources), wanted)
+    print(f"without head {head} alone: {share:.0%} right")
+
+# %% [markdown]
+# A blind decoder is a language model of dates: it writes what looks like a date, the same one whatever was asked.
+#
+# ## The memory is all that passes over
+#
+# The encoder runs *once*, and the decoder never sees the source itself. Here is the decoder with
+# nothing but a memory:
+
+# %%
+with model.evaluating():
+    memory = model.encode(np.array([tok.encode("17 May 1999")]))  # (1, S, C)
+    ids = [data.start_id]
+    while ids[-1] != data.end_id and len(ids) < 12:
+        logits = model.decode(np.array([ids]), memory).numpy()[0, -1]  # (V,)
+        ids.append(int(logits.argmax()))
+print("memory", memory.shape, "->", tok.decode(ids[1:-1]))
+
+# %% [markdown]
+# That is the whole loop of generation, greedy: always the likeliest next token. (`generate` does the same with a cache, so
+# that nothing is computed twice.)
+#
+# ## Beam search: the best answer, not the best next step
+#
+# Greedy choice can walk into a trap. Here is a language of six words, as a table of what may follow what. **Predict** the
+# greedy sentence of two words and its probability. Is there a likelier one?
+
+# %%
+words = ["<start>", "a", "the", "cat", "dog", "sun"]
+follows = {
+    "<start>": {"a": 0.55, "the": 0.45},
+    "a": {"cat": 0.4, "dog": 0.35, "sun": 0.25},
+    "the": {"sun": 0.9, "cat": 0.1},
+}
+table = np.full((6, 6), -50.0)  # logits of what never follows
+for first, nexts in follows.items():
+    for second, p in nexts.items():
+        table[words.index(first), words.index(second)] = np.log(p)
+
+
+def next_logits(ids, cache):
+    return table[ids[:, -1]]  # (B, V)
+
+
+for beams in (1, 2):
+    reader = Reader(next_logits, None, [[0]], block_size=8, vocab_size=6)
+    for best in beam_search(reader, max_new_tokens=2, beams=beams, n=beams):
+        said = " ".join(words[i] for i in best.ids)
+        print(f"beams {beams}: {said:<8} probability {np.exp(best.log_probability):.3f}")
+
+# %% [markdown]
+# <details><summary>What happened</summary>
+#
+# `a` is the likelier first word, and whoever takes it can get `0.55 * 0.4` at best. `the` looks worse and leads to
+# `0.45 * 0.9`. With one beam `the` is thrown away in the first step; with two it is still there in the second.
+# </details>
+#
+# Does it help our model? **Predict:** more of the days right, fewer, or the same?
+
+# %%
+for beams in (1, 4):
+    found = translate(model, tok, sources[:100], beams=beams) if beams > 1 else answers[:100]
+    print(f"beams {beams}: {exact_match(found, wanted[:100]):.0%} of 100 right")
+rows = zip(sources, answers, found, wanted, strict=False)
+other = [row for row in rows if row[1] != row[2]]
+for source, greedy, beam, right in other[:4]:
+    print(f"{source:>18}: greedy {greedy}, beams {beam}, right {right}")
+print(len(other), "answers differ")
+
+# %% [markdown]
+# <details><summary>What to think of it</summary>
+#
+# Beam search finds answers that the *model* thinks likelier. If the model is wrong, it finds the wrong one more surely. Where
+# a model is nearly always sure, as here, it changes next to nothing; for stories it does harm, since the likeliest text is
+# a dull one ([11](11_sampling.ipynb)).
+# </details>
+#
+# ## Encoder, decoder, or both?
+#
+# | | reads | is used for | in this library |
+# | --- | --- | --- | --- |
+# | both | source both ways, target from left to right | one text becomes another | `EncoderDecoder` |
+# | decoder alone | from left to right | going on, chat; and all the rest, put as text | `GPT` |
+# | encoder alone | both ways | labels, filling blanks | `MaskedLM`, `EncoderClassifier` |
+#
+# A GPT can do this task too: `3 March 2021>2021-03-03` as one text, as in [00](00_start_here.ipynb). Its causal attention
+# then does what cross-attention does here.
+#
+# **Try this**
+#
+# - Half of the steps. Which mistakes are left, and what do beams do now?
+# - `n_layer=2`: fewer steps or more? And what do the two layers of cross-attention share out among them?
+# - Ask for a day without its year: `translate(model, tok, ["3 March"])`. What is made up, and where does it look?
+# - `from minigpt.data.pair_tasks import reverse`: the picture becomes a line against the diagonal. The same steps do not
+#   suffice: why is this harder than it looks?
+#
+# **Exercise:** `python -m minigpt.classroom start ex_cross_attention`
+
+# %% [markdown]
+# ## In your own words
+#
+# 1. Where do queries, keys and values of cross-attention come from, and which shape have its weights?
+# 2. Which of the three masks would you forget most easily, and how would you notice?
+# 3. What does beam search promise, and what does it not?

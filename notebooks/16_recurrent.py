@@ -25,7 +25,7 @@ except ImportError:  # not installed yet, as in Colab
 import matplotlib.pyplot as plt
 import numpy as np
 
-from minigpt import Tensor, inspect, nn, viz
+from minigpt import inspect, nn, viz
 from minigpt.bench.compare_gradient import gradient_through_time
 from minigpt.models import GPT, GPTConfig, RecurrentConfig, RecurrentLM
 from minigpt.training import TrainConfig, Trainer
@@ -44,7 +44,7 @@ from minigpt.training import TrainConfig, Trainer
 rng = np.random.default_rng(0)
 layer = nn.RNN(input_size=3, hidden_size=4, rng=0)
 for T in (5, 50):
-    x = Tensor(rng.standard_normal((1, T, 3)).astype(np.float32))  # (B, T, C)
+    x = mg.Tensor(rng.standard_normal((1, T, 3)).astype(np.float32))  # (B, T, C)
     y, state = layer(x)
     print(f"x {x.shape}: y {y.shape}, one h for each step; state {state.shape}, the last one")
 
@@ -53,7 +53,7 @@ for T in (5, 50):
 
 # %%
 w_ih, w_hh = layer.weight_ih_l0, layer.weight_hh_l0  # (hidden, input), (hidden, hidden)
-h = Tensor(np.zeros((1, 4), np.float32))
+h = mg.Tensor(np.zeros((1, 4), np.float32))
 for t in range(T):
     h = (x[:, t] @ w_ih.T + layer.bias_ih_l0 + h @ w_hh.T + layer.bias_hh_l0).tanh()  # (B, hidden)
 print("loop ", h.numpy().round(4))
@@ -288,10 +288,10 @@ def nothing(value, name):
     return value * 0.0
 
 
-print(f"{'as it is':<24}{right(lstm, 24):.0%} right")
+print(f"{'as it is':<28}{right(lstm, 24):.0%} right")
 for gates_closed in (["f"], ["i"], ["f", "i"]):
     with inspect.hooked(lstm, {f"rnn.l0.{gate}.12": nothing for gate in gates_closed}):
-        print(f"{' and '.join(gates_closed) + ' closed at step 12':<24}{right(lstm, 24):.0%} right")
+        print(f"{' and '.join(gates_closed) + ' closed at step 12':<28}{right(lstm, 24):.0%} right")
 
 # %% [markdown]
 # <details><summary>What this says</summary>
