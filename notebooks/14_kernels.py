@@ -284,7 +284,7 @@ for row in ("numpy", "cpu"):
 #
 # A card runs thousands of threads at once. A CUDA kernel is the program of *one* thread, which asks who it is and takes
 # its element. The library can run its CUDA kernels on a simulated card: thousands of times slower, but every thread can
-# be looked at, and it notices what a real card does not.
+# be looked at, and it notices what a real card does not. (It needs the package `greenlet`, which `make lab` installs.)
 
 # %%
 from kernels.cuda.machine import Count, Flag, Floats, cuda, kernel

@@ -185,7 +185,7 @@ def texts(output) -> list[tuple[str, str]]:
     """(kind, text) of all that is text in an output, without pictures inside HTML."""
     if output.output_type == "stream":
         return [(output.name, output.text)]
-    found = [(kind, value) for kind, value in output.get("data", {}).items() if not kind.startswith("image/p")]
+    found = [(kind, value) for kind, value in sorted(output.get("data", {}).items()) if not kind.startswith("image/p")]
     return [(kind, re.sub(r"base64,[\w+/=]+", "", value)) for kind, value in found if isinstance(value, str)]
 
 

@@ -299,6 +299,19 @@ def test_of_a_view_its_picture_is_kept_and_of_other_html_everything(tool):
     assert set(second.data) == {"text/html", "text/plain"}
 
 
+def test_the_order_in_which_an_output_is_stored_does_not_count(tool, rules):
+    """A file has the kinds of an output in alphabetical order, a kernel sends text/plain first."""
+    import nbformat
+
+    both = {"text/plain": "Chat(1 turn)", "text/html": "<table></table>"}
+    output = nbformat.v4.new_output("execute_result", both, execution_count=1)
+    stored = nbformat.v4.new_output("execute_result", dict(reversed(both.items())), execution_count=1)
+    assert (
+        rules.texts(output) == rules.texts(stored) == [("text/html", "<table></table>"), ("text/plain", "Chat(1 turn)")]
+    )
+    assert rules.texts(nbformat.v4.new_output("execute_result", {"text/plain": "other"})) != rules.texts(output)
+
+
 def test_names_of_the_library(rules):
     names = rules.public_names()
     assert {"Tensor", "softmax", "GPT", "AttentionGrid", "Adam", "backward_steps", "BPETokenizer"} <= set(names)
