@@ -53,7 +53,7 @@ print(f"{len(scenes)} scenes, {len(text):,} characters\n")
 print("\n".join(scenes[14:18]))
 
 # %% [markdown]
-# The last one in the output, part by part:
+# The second of them, part by part:
 #
 # | | | |
 # | --- | --- | --- |
