@@ -47,14 +47,12 @@ def test_numbers_are_not_given_twice():
 
 
 def test_files_that_the_prose_names_exist():
-    """`minigpt/…`, `kernels/…` in code marks; pictures and documents in links (other notebooks may come later)."""
+    """`minigpt/…`, `kernels/…` in code marks; pictures and documents in links and other notebooks in links."""
     root, missing = NOTEBOOKS.parent, []
     for path in [*SOURCES, NOTEBOOKS / "README.md"]:
         text = path.read_text(encoding="utf-8")
         named = re.findall(r"`((?:minigpt|kernels|tests|docs)/[\w./]+)`", text)
         linked = [link for link in re.findall(r"\]\(([^)#\s]+)\)", text) if ":" not in link]
         missing += [f"{path.name}: {name}" for name in named if not (root / name).exists()]
-        missing += [
-            f"{path.name}: {link}" for link in linked if not link.endswith(".ipynb") and not (NOTEBOOKS / link).exists()
-        ]
+        missing += [f"{path.name}: {link}" for link in linked if not (NOTEBOOKS / link).exists()]
     assert missing == []
