@@ -204,7 +204,7 @@ class FirstThought(mg.Op):
 
     @staticmethod
     def backward(ctx, dy):
-        xhat, rstd = ctx.saved
+        _, rstd = ctx.saved
         return dy * rstd
 
 
