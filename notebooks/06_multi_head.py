@@ -336,6 +336,13 @@ with np.errstate(all="ignore"):
     print("formula:", np.exp(row - row.max()) / np.exp(row - row.max()).sum())
 print("library:", F.softmax(row).numpy())
 
+x = rng.standard_normal((1, 1, 4, 2))  # (B, H, T, D)
+left = np.tri(4, dtype=bool) & (np.arange(4) > 0)  # token 0 is padding, so query 0 sees nothing
+y = F.scaled_dot_product_attention(x, x, x, mask=left).numpy()
+print("output of query 0:", y[0, 0, 0])
+right = mg.gradcheck(lambda x: F.scaled_dot_product_attention(x, x, x, mask=left), [x])
+print("gradient right:   ", right)
+
 # %% [markdown]
 # $-\infty - (-\infty)$ is not a number, and a single `nan` spreads to every weight of the model in one step. The library gives
 # zeros, and a gradient of zero.

@@ -99,7 +99,7 @@ def residual(x, layer):
 
 
 x = Tensor([0.5, -1.0], requires_grad=True, name="x")
-weight = Tensor(0.01 * np.eye(2), name="weight")  # a layer that lets nearly nothing through
+weight = Tensor(0.01 * np.eye(2, dtype=np.float32), name="weight")  # lets little through
 for step in mg.debug.backward_steps(residual(x, lambda h: F.tanh(h @ weight)).sum()):
     print(step)
 print("x.grad", x.grad.round(3))
@@ -121,9 +121,9 @@ LayerStatistics(stacks, title="24 layers that add to a stream")
 # %% [markdown]
 # <details><summary>What to see</summary>
 #
-# From "eight digits gone" to the same size within a factor of ten or so, for all three sizes of weights. That is why every
-# transformer is a *stream* that runs straight through, into which each layer adds something. And look at the left: since
-# everybody adds, the stream grows. The layers inside would get larger and larger inputs.
+# With all three sizes of weights the gradient arrives at the first layer, where next to nothing was left before. That is
+# why every transformer is a *stream* that runs straight through, into which each layer adds something. And look at the
+# left: since everybody adds, the stream grows. The layers inside would get larger and larger inputs.
 # </details>
 #
 # ## Layer norm
@@ -204,7 +204,7 @@ class FirstThought(mg.Op):
 
     @staticmethod
     def backward(ctx, dy):
-        xhat, rstd = ctx.saved
+        _, rstd = ctx.saved
         return dy * rstd
 
 
@@ -309,7 +309,19 @@ LayerStatistics(sizes_of, title="Twelve blocks before training")
 # and nobody divides. That is why a GPT has one more norm at the end, `ln_f`.
 # </details>
 #
-# From the sizes alone post-norm looks tidier. **Predict** which one learns, from the first step on with a high learning
+# Sizes are one thing. How much of the *input* is still in the stream? **Predict** the cosine between the stream at the start
+# and after each block (1: unchanged, 0: nothing of it is left), for both.
+
+# %%
+for norm in ("pre", "post"):
+    model = Stack(norm)
+    model(ids)
+    stream = [x.numpy() / np.linalg.norm(x.numpy(), axis=-1, keepdims=True) for x in model.stream]
+    cosines = [(stream[0] * x).sum(axis=-1).mean() for x in stream[::3]]
+    print(f"{norm}-norm, every third block:", np.round(cosines, 2))
+
+# %% [markdown]
+# From the sizes alone post-norm looked tidier. **Predict** which one learns, from the first step on with a high learning
 # rate and no warm-up.
 
 
