@@ -25,8 +25,8 @@ except ImportError:  # not installed yet, as in Colab
 
 import numpy as np
 
-from minigpt import inspect, nn, viz
 from minigpt import functional as F
+from minigpt import inspect, nn, viz
 from minigpt.data import PairData
 from minigpt.data.pair_tasks import dates
 from minigpt.decoding import Reader, beam_search
@@ -198,7 +198,7 @@ print(f"{exact_match(answers, wanted):.0%} of {len(test)} unseen days right")
 
 # %%
 def cross(source):
-    """Cross-attention (layers, heads, T, S) while the model writes, and the tokens that it wrote."""
+    """Cross-attention (layers, heads, T, S) while the model writes, and what it wrote."""
     src = np.array([tok.encode(source)])
     written = model.generate(src, max_new_tokens=10)[0]  # (10,)
     tgt = np.array([[data.start_id, *written]])  # (1, 11)
