@@ -121,7 +121,8 @@ def smaller(png):
     from PIL import Image  # Matplotlib depends on it
 
     picture = Image.open(io.BytesIO(png)).convert("RGB")
-    picture = picture.quantize(FALLBACK_COLOURS, dither=Image.Dither.NONE)
+    # maximum coverage: a median cut drops colours of small areas, such as one end of a colour bar, and makes them grey
+    picture = picture.quantize(FALLBACK_COLOURS, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     buffer = io.BytesIO()
     picture.save(buffer, format="png", optimize=True)
     return buffer.getvalue()

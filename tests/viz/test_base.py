@@ -1,15 +1,17 @@
 """What all views share: saving, pictures, no trace in Matplotlib's global state."""
 
+import io
 import os
 import sys
 
 import matplotlib
 import numpy as np
 import pytest
+from PIL import Image
 
 from minigpt.errors import ArgumentError, CheckpointError
-from minigpt.viz import AttentionGrid, LossCurve, SamplingSteps, View, figure
-from minigpt.viz.base import SUFFIXES
+from minigpt.viz import AttentionGrid, LossCurve, PositionCosine, SamplingSteps, View, figure
+from minigpt.viz.base import SUFFIXES, smaller
 
 TOKENS = ["The", " <b>", "你好", "🚀", "\n", "$x^2$"]
 STARTS = {".html": b"<!doctype html>", ".png": b"\x89PNG", ".svg": b"<?xml", ".pdf": b"%PDF"}
@@ -136,3 +138,15 @@ def test_colours_rise_in_lightness():
     luminance = linear @ [0.2126, 0.7152, 0.0722]
     assert figure.colour_table().shape == (256, 3)
     assert np.all(np.diff(luminance[::4]) > 0)
+
+
+def test_the_small_picture_keeps_colours_of_small_areas():
+    """With a median cut the orange end of this colour bar was grey: few pixels have it, and none on the map."""
+    vectors = np.array([[1.0, 0.1 * k] for k in range(32)])  # all cosines above 0
+    buffer = io.BytesIO()
+    PositionCosine(vectors).fig().savefig(buffer, format="png", dpi=100)
+    before, after = (
+        np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+        for png in (buffer.getvalue(), smaller(buffer.getvalue()))
+    )
+    assert abs(after - before).max() <= 16
