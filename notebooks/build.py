@@ -184,7 +184,8 @@ def environment(without_numba: Path | None = None) -> dict[str, str]:
         (without_numba / "sitecustomize.py").write_text(hiding, encoding="utf-8")
         paths.insert(0, str(without_numba))
     inline = "module://matplotlib_inline.backend_inline"
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(paths), "MPLBACKEND": inline, "PYTHONHASHSEED": "0"}
+    blas = dict.fromkeys(("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")  # two kernels run at a time
+    return {**os.environ, **blas, "PYTHONPATH": os.pathsep.join(paths), "MPLBACKEND": inline, "PYTHONHASHSEED": "0"}
 
 
 def check(notebook: Notebook) -> None:
