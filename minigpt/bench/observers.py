@@ -21,7 +21,7 @@ import numpy as np
 
 from .. import backpropagation, functional, tensor
 from ..errors import BackendError
-from ..nn import attention, block, encoder_block, mlp, module
+from ..nn import attention, block, encoder_block, mlp, module, recurrent
 from ..observe import OBSERVERS, parts_wanted
 from ..ops import Op
 from .sides import Ours
@@ -37,6 +37,9 @@ PLACES: tuple[tuple[Any, str | None, str], ...] = (
     (block, "Block", "forward"),
     (mlp, "MLP", "forward"),
     (encoder_block, None, "add_part"),
+    (recurrent, "RNN", "layer"),
+    (recurrent, "LSTM", "layer"),
+    (recurrent, "GRU", "layer"),
 )
 CALLS = 200_000  # of a question timed alone
 
