@@ -217,5 +217,5 @@ def test_refused():
         model(IDS, np.zeros(IDS.shape, bool))
     with pytest.raises(ArgumentError, match="several targets"):
         model.loss_sum(IDS, np.zeros(IDS.shape, int))
-    with pytest.raises(ArgumentError, match="targets"):
+    with pytest.raises(ArgumentError, match="target 3 at index"):
         model.loss_sum(IDS, np.where(np.arange(6) == 5, 3, -100) + np.zeros((2, 1), int))
