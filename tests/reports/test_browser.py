@@ -116,11 +116,11 @@ def test_attention_has_its_caution_and_states_have_none(read_html):
 
 
 def test_a_page_of_a_middling_model_is_small():
-    """4 layers, 4 heads, 32 tokens: all fourteen views with their pictures."""
+    """4 layers, 4 heads, 32 tokens: all sixteen views with their pictures."""
     from minigpt.models import GPT, GPTConfig
 
     tok = char_tokenizer()
     model = GPT(GPTConfig(tok.vocab_size, 64, n_layer=4, n_head=4, n_embd=32), seed=0)
     page = report(model, tok, "the cat sat on the mat. the cat ")
-    assert len(page.sections) == 14
+    assert len(page.sections) == 16
     assert len(page.html) < 800_000
