@@ -197,7 +197,7 @@ def test_a_label_costs_nothing_unless_observed():
     assert F.label(x, "x") is x
     with observing(Recorder()) as seen:
         y = F.label(x, "weights")
-    assert seen.log[0] == ("Label", (x,), {"name": "weights"})
+    assert seen.log[0] == ("Label", (x,), {"name": "weights", "step": None})
     assert y.data is x.data
     (y * 3.0).backward()
     np.testing.assert_array_equal(x.grad, [3])
