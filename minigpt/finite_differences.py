@@ -70,7 +70,7 @@ def gradcheck(fn, inputs, eps=1e-5, rtol=1e-4, atol=1e-6) -> bool:
         for i, t in checked:
             analytic = t.grad
             for index in np.ndindex(t.shape):
-                numeric = _central_difference(weighted_sum, t.data, index, eps)
+                numeric = central_difference(weighted_sum, t.data, index, eps)
                 error = abs(analytic[index] - numeric)
                 excess = error / (atol + rtol * abs(numeric)) if np.isfinite(error) else np.inf
                 if excess > max(1.0, worst[0]):
@@ -82,7 +82,8 @@ def gradcheck(fn, inputs, eps=1e-5, rtol=1e-4, atol=1e-6) -> bool:
     return True
 
 
-def _central_difference(function, array, index, eps):
+def central_difference(function, array, index, eps) -> float:
+    """(f(x + eps) - f(x - eps)) / 2 eps at array[index]; function() reads the array and gives a Tensor of one number."""
     kept = array[index]
     array[index] = kept + eps
     above = function().item()

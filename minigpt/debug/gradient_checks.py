@@ -13,6 +13,7 @@ import numpy as np
 
 from ..backend import use
 from ..errors import ArgumentError
+from ..finite_differences import central_difference
 from ..tensor import Tensor, no_grad
 from .computation import tensors_of
 from .difference import RunDifference
@@ -57,7 +58,8 @@ def check_gradients(
             gradient = np.zeros(p.shape) if p.grad is None else on_host(p.grad)
             worst: tuple[float, str] = (1.0, "")
             for index in _chosen(gradient, elements, rng):
-                slope = _difference(value, p, index)
+                step = STEP * max(1.0, abs(float(p.data[index])))
+                slope = central_difference(value, p.data, index, step)
                 given = float(gradient[index])
                 excess = abs(given - slope) / (absolute + RTOL * max(abs(given), abs(slope)))
                 if not excess <= worst[0]:
@@ -72,18 +74,6 @@ def _chosen(gradient, elements, rng) -> list[tuple]:
     largest = np.argsort(-flat, kind="stable")[: (elements + 1) // 2]
     drawn = rng.choice(flat.size, min(flat.size, elements // 2), replace=False)
     return [tuple(int(i) for i in np.unravel_index(k, gradient.shape)) for k in dict.fromkeys([*largest, *drawn])]
-
-
-def _difference(value, p, index) -> float:
-    """Written through the Tensor, so that it works wherever the parameter lies."""
-    kept = float(p.numpy()[index])
-    step = STEP * max(1.0, abs(kept))
-    p[index] = kept + step
-    above = value().item()
-    p[index] = kept - step
-    below = value().item()
-    p[index] = kept
-    return (above - below) / (2 * step)
 
 
 def check_accumulation(

@@ -1,4 +1,4 @@
-"""recurrent_states: gates and cells, computed again, give the very states that the layer gave."""
+"""recurrent_states: gates and cells by layer, and they give the very states that the layer gave."""
 
 import numpy as np
 import pytest
