@@ -16,15 +16,8 @@ def attention_steps(model, tok, prompt, layer: int, head: int):
     the output projection (its bias is no head's and is left out).
     Raises ArgumentError (no GPT, no such layer or head), ShapeError (empty or too long a prompt), TokenizerError.
     """
-    from ..viz import AttentionSteps
-
     found, tokens = _one_head(model, tok, prompt, layer, head)
-    weight = model.h[layer].attn.c_proj.weight.numpy()  # (C, C)
-    D = found["q"].shape[1]
-    title = f"Attention, step by step: layer {layer}, head {head}"
-    return AttentionSteps(
-        **found, tokens=tokens, causal=model.h[layer].attn.causal, w_o=weight[head * D : (head + 1) * D], title=title
-    )
+    return steps_of(model, found, tokens, layer, head)
 
 
 def neuron_view(model, tok, prompt, layer: int, head: int, i: int | None = None, j: int | None = None):
@@ -33,10 +26,28 @@ def neuron_view(model, tok, prompt, layer: int, head: int, i: int | None = None,
     Arguments and errors: those of attention_steps; i, j: the pair shown first, None: the last token and the key that
     it scores highest.
     """
+    found, tokens = _one_head(model, tok, prompt, layer, head)
+    return neurons_of(model, found, tokens, layer, head, i, j)
+
+
+def steps_of(model, found, tokens, layer: int, head: int, more: str = ""):
+    """The view of attention_steps, of what has been captured already: found {"q", "k", "v": (T, D)}, T tokens.
+
+    more: what the title says besides layer and head
+    """
+    from ..viz import AttentionSteps
+
+    attn, D = model.h[layer].attn, found["q"].shape[1]
+    w_o = attn.c_proj.weight.numpy()[head * D : (head + 1) * D]  # (D, C)
+    title = f"Attention, step by step: layer {layer}, head {head}{more}"
+    return AttentionSteps(**found, tokens=tokens, causal=attn.causal, w_o=w_o, title=title)
+
+
+def neurons_of(model, found, tokens, layer: int, head: int, i: int | None = None, j: int | None = None, more: str = ""):
+    """The view of neuron_view, of what has been captured already."""
     from ..viz import NeuronView
 
-    found, tokens = _one_head(model, tok, prompt, layer, head)
-    title = f"A score, channel by channel: layer {layer}, head {head}"
+    title = f"A score, channel by channel: layer {layer}, head {head}{more}"
     causal = model.h[layer].attn.causal
     return NeuronView(found["q"], found["k"], tokens, causal=causal, query=i, key=j, title=title)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from ..viz import AttentionSteps, NeuronView
+from ..inspect.one_head import neurons_of, steps_of
 from ..viz.weights import mean_entropy
 from .subject import section
 
@@ -18,14 +20,18 @@ def sharpest_head(s) -> tuple[int, int]:
     return s.layers[int(layer)], int(head)
 
 
-def _of(s, layer: int, head: int) -> dict[str, np.ndarray]:
-    """q, k, v of the head for the first MOST tokens: with causal attention they don't depend on the others."""
-    return {name: s.acts[f"h.{layer}.attn.{name}"][head, :MOST] for name in ("q", "k", "v")}  # (T, D)
+def _chosen(s) -> tuple[Any, dict[str, np.ndarray], list[str], int, int]:
+    """(the model, q, k, v of that head for the first MOST tokens, these tokens, layer, head).
+
+    With causal attention they don't depend on the tokens after them.
+    """
+    layer, head = sharpest_head(s)
+    found = {name: s.acts[f"h.{layer}.attn.{name}"][head, :MOST] for name in ("q", "k", "v")}  # (T, D)
+    return s.model, found, s.tokens[:MOST], layer, head
 
 
-def _title(s, what: str, layer: int, head: int) -> str:
-    cut = f", first {MOST} tokens" if len(s.ids) > MOST else ""
-    return f"{what}: layer {layer}, head {head}{cut}"
+def _cut(s) -> str:
+    return f", first {MOST} tokens" if len(s.ids) > MOST else ""
 
 
 @section(
@@ -38,12 +44,7 @@ def _title(s, what: str, layer: int, head: int) -> str:
     attention=True,
 )
 def attention_steps(s):
-    layer, head = sharpest_head(s)
-    found = _of(s, layer, head)
-    D = found["q"].shape[1]
-    weight = s.model.h[layer].attn.c_proj.weight.numpy()[head * D : (head + 1) * D]  # (D, C)
-    title = _title(s, "Attention, step by step", layer, head)
-    return AttentionSteps(**found, tokens=s.tokens[:MOST], causal=True, w_o=weight, title=title)
+    return steps_of(*_chosen(s), more=_cut(s))
 
 
 @section(
@@ -55,7 +56,4 @@ def attention_steps(s):
     attention=True,
 )
 def neurons(s):
-    layer, head = sharpest_head(s)
-    found = _of(s, layer, head)
-    title = _title(s, "A score, channel by channel", layer, head)
-    return NeuronView(found["q"], found["k"], s.tokens[:MOST], causal=True, title=title)
+    return neurons_of(*_chosen(s), more=_cut(s))
