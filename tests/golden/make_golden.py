@@ -424,24 +424,37 @@ def pack(arrays):
     return packed
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare with the files instead of writing them")
-    check = parser.parse_args().check
+def asked_to_check(doc) -> bool:
+    """Reads the command line of a script that makes golden files: whether --check is given."""
+    parser = argparse.ArgumentParser(description=doc.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="compare with what is stored instead of writing it")
     torch.set_num_threads(1)  # one order of summation
+    return parser.parse_args().check
+
+
+def store(path, entries, check, count=None):
+    """Write the entries, unless `check`; then hold the file against them. count: of arrays, if entries are packed."""
+    if not check:
+        np.savez_compressed(path, **entries)
+    with np.load(path) as stored:
+        differ = sorted(set(entries) ^ set(stored.files))
+        differ += [k for k in stored.files if k in entries and not np.array_equal(stored[k], entries[k])]
+    if differ:
+        raise SystemExit(f"{path.name} differs from what was computed now, in {', '.join(differ)}")
+    print(f"{path.name}: {count or len(entries)} arrays, {path.stat().st_size / 1024:.0f} KiB, as computed now")
+
+
+def refuse_ill_conditioned(path, arrays, tolerance):
+    if bad := ill_conditioned(arrays, tolerance):
+        raise SystemExit(f"{path.name}: choose better inputs, float32 is too far off in\n" + "\n".join(bad))
+
+
+def main():
+    check = asked_to_check(__doc__)
     for file, (make, tolerance) in FILES.items():
         arrays, path = make(), FOLDER / file
-        if bad := ill_conditioned(arrays, tolerance):
-            raise SystemExit(f"{file}: choose better inputs, float32 is too far off in\n" + "\n".join(bad))
-        entries = pack(arrays) if make is make_functions else arrays
-        if not check:
-            np.savez_compressed(path, **entries)
-        with np.load(path) as stored:
-            differ = sorted(set(entries) ^ set(stored.files))
-            differ += [k for k in stored.files if k in entries and not np.array_equal(stored[k], entries[k])]
-        if differ:
-            raise SystemExit(f"{file} differs from what was computed now, in {', '.join(differ)}")
-        print(f"{file}: {len(arrays)} arrays, {path.stat().st_size / 1024:.0f} KiB, as computed now")
+        refuse_ill_conditioned(path, arrays, tolerance)
+        store(path, pack(arrays) if make is make_functions else arrays, check, len(arrays))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ The model and ids are those of gpt2.npz; a forward hook on each module keeps its
 with another framework's.
 """
 
-import argparse
 import json
 
 import numpy as np
 import torch
 
-from tests.golden.make_golden import FOLDER
+from tests.golden.make_golden import FOLDER, asked_to_check, store
 
 KEPT = ("wte", "wpe", "ln_1", "attn", "ln_2", "mlp", "ln_f", "lm_head")
 
@@ -49,19 +48,7 @@ def make_activations():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare with the file instead of writing it")
-    check = parser.parse_args().check
-    torch.set_num_threads(1)  # one order of summation
-    arrays, path = make_activations(), FOLDER / "activations.npz"
-    if not check:
-        np.savez_compressed(path, **arrays)
-    with np.load(path) as stored:
-        differ = sorted(set(arrays) ^ set(stored.files))
-        differ += [name for name in stored.files if name in arrays and not np.array_equal(stored[name], arrays[name])]
-    if differ:
-        raise SystemExit(f"activations.npz differs from what was computed now, in {', '.join(differ)}")
-    print(f"activations.npz: {len(arrays)} arrays, {path.stat().st_size / 1024:.0f} KiB, as computed now")
+    store(FOLDER / "activations.npz", make_activations(), asked_to_check(__doc__))
 
 
 if __name__ == "__main__":

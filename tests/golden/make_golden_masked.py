@@ -8,7 +8,6 @@ src_key_padding_mask) between two torch.nn.Embedding and the transposed token ta
 of torch.nn.functional.cross_entropy. Gradients come back under our names and in our (in, out) layout.
 """
 
-import argparse
 from functools import partial
 
 import numpy as np
@@ -16,7 +15,7 @@ import torch
 import torch.nn.functional as TF
 
 from tests.golden import normal
-from tests.golden.make_golden import DTYPES, FOLDER, as_json, ill_conditioned
+from tests.golden.make_golden import DTYPES, FOLDER, as_json, asked_to_check, refuse_ill_conditioned, store
 
 SIZES = {"vocab_size": 23, "block_size": 12, "n_layer": 2, "n_head": 3, "n_embd": 12, "mask_id": 22, "pad_id": 21}
 CLASSES = {"mean": 3, "first": 3}  # pooling -> classes
@@ -133,21 +132,10 @@ def make_masked():
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare with the file instead of writing it")
-    check = parser.parse_args().check
-    torch.set_num_threads(1)  # one order of summation
-    arrays, path = make_masked(), FOLDER / "masked.npz"
-    if bad := ill_conditioned(arrays, TOLERANCE):
-        raise SystemExit("choose better inputs, float32 is too far off in\n" + "\n".join(bad))
-    if not check:
-        np.savez_compressed(path, **arrays)
-    with np.load(path) as stored:
-        differ = sorted(set(arrays) ^ set(stored.files))
-        differ += [k for k in stored.files if k in arrays and not np.array_equal(stored[k], arrays[k])]
-    if differ:
-        raise SystemExit(f"masked.npz differs from what was computed now, in {', '.join(differ)}")
-    print(f"masked.npz: {len(arrays)} arrays, {path.stat().st_size / 1024:.0f} KiB, as computed now")
+    check, path = asked_to_check(__doc__), FOLDER / "masked.npz"
+    arrays = make_masked()
+    refuse_ill_conditioned(path, arrays, TOLERANCE)
+    store(path, arrays, check)
 
 
 if __name__ == "__main__":

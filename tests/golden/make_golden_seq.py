@@ -7,7 +7,6 @@ Run by hand, from the root of the repository, where torch is installed; the test
 Names and layouts in the file are ours: weights (in, out), masks True where a token may be attended to.
 """
 
-import argparse
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ import torch
 import torch.nn.functional as TF
 
 from tests.golden import normal
-from tests.golden.make_golden import DTYPES, ill_conditioned
+from tests.golden.make_golden import DTYPES, asked_to_check, refuse_ill_conditioned, store
 
 PATH = Path(__file__).parent / "seq.npz"
 TOLERANCE = {"float32": 1e-5, "float64": 1e-10}
@@ -95,21 +94,9 @@ def run(arrays, kind, norm, activation, padded, dtype) -> dict[str, np.ndarray]:
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--check", action="store_true", help="compare with the file instead of writing it")
-    check = parser.parse_args().check
-    torch.set_num_threads(1)  # one order of summation
-    arrays = make()
-    if bad := ill_conditioned(arrays, TOLERANCE["float32"]):
-        raise SystemExit("choose better inputs, float32 is too far off in\n" + "\n".join(bad))
-    if not check:
-        np.savez_compressed(PATH, **arrays)
-    with np.load(PATH) as stored:
-        differ = [k for k in set(arrays) | set(stored.files) if k not in arrays or k not in stored.files]
-        differ = differ or [k for k in stored.files if not np.array_equal(arrays[k], stored[k])]
-    if differ:
-        raise SystemExit(f"{PATH.name} differs from what was computed now, in {', '.join(sorted(differ))}")
-    print(f"{PATH.name}: {len(arrays)} arrays, {PATH.stat().st_size / 1024:.0f} KiB, as computed now")
+    check, arrays = asked_to_check(__doc__), make()
+    refuse_ill_conditioned(PATH, arrays, TOLERANCE["float32"])
+    store(PATH, arrays, check)
 
 
 if __name__ == "__main__":
