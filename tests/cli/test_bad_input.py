@@ -8,16 +8,8 @@ from safetensors.numpy import load_file, save_file
 
 from minigpt.cli import main
 
-TEXT = "the cat sat on the mat.\n" * 30
 TINY = ["--block-size", "8", "--n-layer", "1", "--n-head", "2", "--n-embd", "8", "--batch-size", "2", "--steps", "2",
         "--warmup", "1", "--no-progress", "--backend", "numpy"]  # fmt: skip
-
-
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text.txt"
-    path.write_text(TEXT, encoding="utf-8")
-    return str(path)
 
 
 @pytest.fixture
@@ -225,9 +217,8 @@ def test_resume_of_nothing_and_of_a_damaged_run(tmp_path, refused, model):
     assert "trainer.safetensors" in refused("train", "--resume", model)
 
 
-def test_demo_refuses_a_prompt_before_it_trains(tmp_path, refused):
-    (tmp_path / "long.txt").write_text(TEXT, encoding="utf-8")
-    demo = ["demo", "--data", tmp_path / "long.txt", "--out", tmp_path / "out", "--steps", "1", "--backend", "numpy"]
+def test_demo_refuses_a_prompt_before_it_trains(tmp_path, refused, text):
+    demo = ["demo", "--data", text, "--out", tmp_path / "out", "--steps", "1", "--backend", "numpy"]
     assert "unknown character 'X'" in refused(*demo, "--prompt", "the X")
     assert "prompt is empty" in refused(*demo, "--prompt", "")
 

@@ -7,16 +7,8 @@ from minigpt.cli import main
 from minigpt.inspect import Recording
 from minigpt.training import Trainer
 
-TEXT = "the cat sat on the mat.\n" * 30
 TINY = ["--block-size", "8", "--n-layer", "1", "--n-head", "2", "--n-embd", "8", "--batch-size", "2", "--warmup", "1",
         "--no-progress", "--backend", "numpy", "--steps", "4"]  # fmt: skip
-
-
-@pytest.fixture
-def text(tmp_path):
-    path = tmp_path / "text.txt"
-    path.write_text(TEXT, encoding="utf-8")
-    return str(path)
 
 
 def run(*words, code=0):
