@@ -83,7 +83,7 @@ def gradcheck(fn, inputs, eps=1e-5, rtol=1e-4, atol=1e-6) -> bool:
 
 
 def central_difference(function, array, index, eps) -> float:
-    """(f(x + eps) - f(x - eps)) / 2 eps at array[index]; function() reads the array, gives a Tensor of one number."""
+    """(f(x + eps) - f(x - eps)) / 2 eps at array[index]; function() reads the array; .item() of it is f."""
     kept = array[index]
     array[index] = kept + eps
     above = function().item()

@@ -18,6 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import MiniGPTError
+from ..finite_differences import central_difference
 from .comparison import relative_error
 from .recorded_op import RecordedOp, in_float64, rerun
 from .traced_op import BACKWARD
@@ -153,15 +154,10 @@ def _by_finite_difference(a, b, k, index, sides) -> tuple[str, str]:
 def finite_difference(record: RecordedOp, k: int, index: tuple) -> float:
     """d (outputs · incoming gradients) / d inputs[k][index], central, in float64."""
     inputs = [None if x is None else in_float64(x) for x in record.inputs]
-    original = in_float64(record.inputs[k])
-    x = float(original[index])
-    step = 1e-5 * max(1.0, abs(x))
-    values = []
-    for moved in (x + step, x - step):
-        inputs[k] = nearby = original.copy()
-        nearby[index] = moved
+    moved = inputs[k] = in_float64(record.inputs[k]).copy()
+
+    def value():
         outputs = rerun(record, inputs)
-        values.append(
-            sum(float((y * g).sum()) for y, g in zip(outputs, record.incoming or (), strict=True) if g is not None)
-        )
-    return (values[0] - values[1]) / (2 * step)
+        return sum((y * g).sum() for y, g in zip(outputs, record.incoming or (), strict=True) if g is not None)
+
+    return central_difference(value, moved, index, 1e-5 * max(1.0, abs(float(moved[index]))))

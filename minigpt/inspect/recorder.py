@@ -26,7 +26,7 @@ from ..files import FileGroup, read_json, read_tensor
 from ..training import checkpoint
 from ..training.snapshots import RECORDING, SETTINGS, recording_folder, snapshot_folder, snapshots
 from .capture import capture
-from .points import refuse_unmatched
+from .points import matches, refuse_unmatched
 from .recorder_prompts import Prompt, encoded, naming, prompt_list, tokens_of
 from .recording import CHECKSUMS, LOSS, losses_of, recorded_steps, step_file
 
@@ -136,9 +136,13 @@ class Recorder:
         if self.steps[-1] > total:
             raise ConfigError(f"step {self.steps[-1]} cannot be recorded: the run ends after step {total}")
         self._prompts = [encoded(prompt, trainer.model) for prompt in self._prompts]
-        everything = self._look(trainer, None)
-        refuse_unmatched(self._names, list(dict.fromkeys(key.split("/", 1)[1] for key in everything)))
-        arrays = {key: _halved(key, array) for key, array in self._look(trainer, self._names).items()}
+        everything = {key: (key.split("/", 1)[1], array) for key, array in self._look(trainer, None).items()}
+        refuse_unmatched(self._names, list(dict.fromkeys(name for name, _ in everything.values())))
+        arrays = {
+            key: _halved(key, array)
+            for key, (name, array) in everything.items()
+            if any(matches(name, pattern) for pattern in self._names)
+        }
         settings = self._settings(trainer.model, arrays)
         stale = self._steps_to_drop(trainer, settings)
         self._done = [step for step in recorded_steps(self.folder) if step not in stale]
